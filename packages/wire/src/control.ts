@@ -1,0 +1,163 @@
+import * as v from 'valibot';
+import { jobEventSchema } from './job-event.ts';
+import { jobReportSchema } from './report.ts';
+
+/**
+ * The local API: what the `mesh` command and the agent say to each other over a Unix socket.
+ *
+ * One JSON object a line, UTF-8. A connection carries one request: the client's first line is a `ControlRequest`; the agent
+ * answers with any number of `event` lines and exactly one `result` or `error` line, then closes. A `build` request is followed
+ * by the client's `BuildInput` lines. A client that closes its connection cancels what it asked for.
+ */
+export const CONTROL_VERSION = 1;
+
+/** A longer line is refused: the longest honest one is a job report of a large graph. */
+export const MAX_CONTROL_LINE_BYTES = 64 * 1024 * 1024;
+
+const selector = v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(200)));
+
+/** What a build may be told. */
+export const buildOptionsSchema = v.object({
+  /** Names or peer ids of the only machines that may build. */
+  on: v.optional(selector),
+  /** Names or peer ids of machines that may not build. */
+  not: v.optional(selector),
+  /** Build on this machine alone. */
+  local: v.optional(v.boolean(), false),
+  keepGoing: v.optional(v.boolean(), false),
+  dryRun: v.optional(v.boolean(), false),
+  /** Stream log lines of every build as events (`-L`); the tail of a failed one comes in any case. */
+  logs: v.optional(v.boolean(), false),
+});
+export type BuildOptions = v.InferOutput<typeof buildOptionsSchema>;
+
+export const controlRequestSchema = v.intersect([
+  v.object({ version: v.number() }),
+  v.variant('method', [
+    v.object({ method: v.literal('status') }),
+    v.object({ method: v.literal('peers') }),
+    v.object({
+      method: v.literal('invite'),
+      ttlMs: v.pipe(v.number(), v.minValue(1), v.maxValue(30 * 24 * 3600_000)),
+      roles: v.array(v.picklist(['build', 'submit', 'admin'])),
+    }),
+    v.object({ method: v.literal('join'), ticket: v.pipe(v.string(), v.maxLength(16_384)) }),
+    v.object({ method: v.literal('remove'), peer: v.string() }),
+    v.object({ method: v.literal('build'), options: buildOptionsSchema }),
+    v.object({ method: v.literal('jobs') }),
+    v.object({ method: v.literal('report'), job: v.optional(v.string()) }),
+    /** The log of a derivation this agent's jobs built: by drv path, or by name (the newest). */
+    v.object({ method: v.literal('log'), target: v.string(), follow: v.boolean() }),
+  ]),
+]);
+export type ControlRequest = v.InferOutput<typeof controlRequestSchema>;
+
+/** What follows a `build` request: derivations as evaluation finds them, then `evaluated`. */
+export const buildInputSchema = v.variant('type', [
+  v.object({
+    type: v.literal('derivation'),
+    drvPath: v.string(),
+    /** Names of the outputs wanted; empty means all. */
+    outputs: v.array(v.string()),
+  }),
+  v.object({ type: v.literal('evaluated') }),
+]);
+export type BuildInput = v.InferOutput<typeof buildInputSchema>;
+
+const loadSchema = v.object({
+  running: v.number(),
+  loadAverage: v.number(),
+  cpuPressure: v.optional(v.number()),
+  memoryAvailableBytes: v.number(),
+  diskAvailableBytes: v.number(),
+});
+
+/** A member as `mesh peers --json` prints it. */
+export const peerViewSchema = v.object({
+  name: v.string(),
+  peerId: v.string(),
+  self: v.boolean(),
+  connected: v.boolean(),
+  roles: v.array(v.string()),
+  addresses: v.array(v.string()),
+  systems: v.array(v.string()),
+  systemFeatures: v.array(v.string()),
+  cores: v.nullable(v.number()),
+  slots: v.nullable(v.number()),
+  memoryBytes: v.nullable(v.number()),
+  load: v.nullable(loadSchema),
+  nixVersion: v.nullable(v.string()),
+  agentVersion: v.nullable(v.string()),
+  /** RFC 3339, or null where this agent never saw it. */
+  lastSeen: v.nullable(v.string()),
+});
+export type PeerView = v.InferOutput<typeof peerViewSchema>;
+
+export const strangerViewSchema = v.object({
+  peerId: v.string(),
+  addresses: v.array(v.string()),
+  lastSeen: v.string(),
+});
+export type StrangerView = v.InferOutput<typeof strangerViewSchema>;
+
+export const jobViewSchema = v.object({
+  job: v.string(),
+  state: v.picklist(['running', 'built', 'failed', 'cancelled']),
+  startedAt: v.string(),
+  wallMs: v.number(),
+  wanted: v.array(v.string()),
+  total: v.number(),
+  built: v.number(),
+  failed: v.number(),
+  running: v.array(v.object({ drvPath: v.string(), name: v.string(), peer: v.string() })),
+});
+export type JobView = v.InferOutput<typeof jobViewSchema>;
+
+/** Shape of `result.value`, by method. */
+export const controlResultSchemas = {
+  status: v.object({
+    name: v.string(),
+    peerId: v.string(),
+    meshId: v.string(),
+    version: v.string(),
+    nixVersion: v.nullable(v.string()),
+    addresses: v.array(v.string()),
+  }),
+  peers: v.object({
+    meshId: v.string(),
+    members: v.array(peerViewSchema),
+    strangers: v.array(strangerViewSchema),
+  }),
+  invite: v.object({ ticket: v.string(), expiresAt: v.string() }),
+  join: v.object({ meshId: v.string(), inviter: v.string() }),
+  remove: v.object({ peerId: v.string(), name: v.string() }),
+  build: v.object({ job: v.string() }),
+  jobs: v.object({ jobs: v.array(jobViewSchema) }),
+  report: jobReportSchema,
+  log: v.object({ drvPath: v.string() }),
+} as const;
+export type ControlMethod = keyof typeof controlResultSchemas;
+export type ControlResult<M extends ControlMethod> = v.InferOutput<(typeof controlResultSchemas)[M]>;
+
+/** A line from the agent. `event.event` is a job event (`build`) or a piece of log (`log`). */
+export const controlResponseSchema = v.variant('type', [
+  v.object({ type: v.literal('event'), event: jobEventSchema }),
+  v.object({ type: v.literal('log'), text: v.string() }),
+  v.object({ type: v.literal('result'), value: v.unknown() }),
+  v.object({
+    type: v.literal('error'),
+    /** Stable, for programs. */
+    code: v.string(),
+    /** One sentence: what happened and what to do. */
+    message: v.string(),
+    exitCode: v.number(),
+  }),
+]);
+export type ControlResponse = v.InferOutput<typeof controlResponseSchema>;
+
+/** Names of the two sockets in the agent's socket directory: who may open the file may ask. */
+export const USER_SOCKET = 'agent.sock';
+/** Only the agent's own user: invite, join, remove. */
+export const ADMIN_SOCKET = 'admin.sock';
+/** Methods that the user socket refuses. */
+export const ADMIN_METHODS: readonly ControlMethod[] = ['invite', 'join', 'remove'];
