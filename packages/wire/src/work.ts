@@ -2,7 +2,7 @@ import * as v from 'valibot';
 
 /**
  * The work protocol: one stream per (home, worker) pair, opened by the home when it first has work.
- * Home speaks `advertise`, `lease`, `revoke`, `cancel`; the worker `steal`, `unsteal`, `fetched`, `started`, `heartbeat`, `log`,
+ * Home speaks `advertise`, `lease`, `revoke`, `cancel`; the worker `worker`, `steal`, `unsteal`, `fetched`, `started`, `heartbeat`, `log`,
  * `returned`, `result`. Every message names the lease and its attempt, so that a late or repeated one is harmless.
  */
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
@@ -67,6 +67,14 @@ export const outcomeSchema = v.variant('type', [
 export type LeaseOutcome = v.InferOutput<typeof outcomeSchema>;
 
 export const workerMessageSchema = v.variant('type', [
+  /** Who speaks: the first message on the stream, and again when it changes. */
+  v.object({
+    type: v.literal('worker'),
+    name: v.pipe(v.string(), v.maxLength(200)),
+    systems: v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(64)),
+    systemFeatures: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(256)),
+    slots: count,
+  }),
   v.object({ type: v.literal('steal'), request: id, ahead: v.boolean() }),
   v.object({ type: v.literal('unsteal'), request: id }),
   v.object({ type: v.literal('fetching'), ...lease, paths: count, bytes: count }),
