@@ -1,0 +1,3 @@
+export * from './home-protocol.ts';
+export * from './types.ts';
+export * from './worker-protocol.ts';

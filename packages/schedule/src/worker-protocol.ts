@@ -1,0 +1,58 @@
+import type { BuildOutcome, DrvPath, LeaseId, LeaseRef, PeerId, RequestId, ReturnReason } from './types.ts';
+
+/** Everything that can happen to a worker. `now` is milliseconds of one clock that never goes back. */
+export type WorkerMachineEvent = {
+  readonly now: number;
+} & /** This home has work (again); the agent's own home comes this way too. */
+(
+  | { readonly type: 'home-advertised'; readonly home: PeerId }
+  | { readonly type: 'home-withdrawn'; readonly home: PeerId }
+  /** The connection is gone. Leases not started are dropped, running builds get a grace for the home to come back. */
+  | { readonly type: 'home-down'; readonly home: PeerId }
+  | ({
+      readonly type: 'leased';
+      readonly home: PeerId;
+      readonly request: RequestId;
+      readonly drvPath: DrvPath;
+      readonly ahead: boolean;
+    } & LeaseRef)
+  /** All inputs of this lease are in the local store and rooted. */
+  | { readonly type: 'inputs-ready'; readonly lease: LeaseId }
+  | { readonly type: 'inputs-failed'; readonly lease: LeaseId; readonly message: string }
+  | { readonly type: 'build-finished'; readonly lease: LeaseId; readonly outcome: BuildOutcome }
+  /** The home cancels; `home` must be the one that granted it. */
+  | { readonly type: 'cancelled'; readonly home: PeerId; readonly lease: LeaseId }
+  /** What an `abort` of a running build ends with: its process is gone and the slot free. */
+  | { readonly type: 'aborted'; readonly lease: LeaseId }
+  | { readonly type: 'revoke'; readonly home: PeerId; readonly lease: LeaseId }
+  /** How many builds may run from now on; running ones are never stopped for it. */
+  | { readonly type: 'slots'; readonly slots: number }
+  | { readonly type: 'tick' }
+);
+
+/** Everything a worker wants done; those with a `home` are messages to it. */
+export type WorkerMachineEffect =
+  | {
+      readonly type: 'steal';
+      readonly home: PeerId;
+      readonly request: RequestId;
+      readonly ahead: boolean;
+    }
+  | { readonly type: 'unsteal'; readonly home: PeerId; readonly request: RequestId }
+  /** Bring the inputs; ends with `inputs-ready` or `inputs-failed`. */
+  | ({ readonly type: 'fetch'; readonly home: PeerId; readonly drvPath: DrvPath } & LeaseRef)
+  /** Build now; ends with `build-finished`. */
+  | ({ readonly type: 'build'; readonly home: PeerId; readonly drvPath: DrvPath } & LeaseRef)
+  /** Stop fetching (`building: false`, needs no answer) or kill the build (`building: true`, ends with `aborted`). */
+  | { readonly type: 'abort'; readonly lease: LeaseId; readonly building: boolean; readonly reason: string }
+  | ({ readonly type: 'started'; readonly home: PeerId } & LeaseRef)
+  | ({
+      readonly type: 'returned';
+      readonly home: PeerId;
+      readonly reason: ReturnReason;
+      readonly detail?: string;
+    } & LeaseRef)
+  | ({ readonly type: 'result'; readonly home: PeerId; readonly outcome: BuildOutcome } & LeaseRef)
+  | { readonly type: 'heartbeat'; readonly home: PeerId; readonly leases: readonly LeaseRef[] }
+  /** Send `tick` at this time; replaces the wake-up asked for before. */
+  | { readonly type: 'wake-at'; readonly at: number };
