@@ -11,5 +11,6 @@ export * from './node-record.ts';
 export * from './protocol.ts';
 export * from './report.ts';
 export * from './signed.ts';
+export * from './store.ts';
 export * from './wire-error.ts';
 export * from './work.ts';

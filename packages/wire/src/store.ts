@@ -1,12 +1,6 @@
 import { isStorePath } from '@mesh/nix';
 import * as v from 'valibot';
-
-/**
- * The store protocol: what a member's store holds. One kept stream per pair of peers; requests carry ids and may be
- * pipelined, answers come in any order. NARs themselves do not travel here but over the side channel, to which
- * `bulk-ticket` is the key.
- */
-export const STORE_PROTOCOL_ID = '/mesh/store/1.0.0';
+import { defineProtocol } from './protocol.ts';
 
 /** Room for a page of path infos and for the longest single one (a path with some thousand references). */
 export const STORE_MAX_FRAME_BYTES = 2 * 1024 * 1024;
@@ -81,3 +75,16 @@ export const storeResponseSchema = v.variant('type', [
   }),
 ]);
 export type StoreResponse = v.InferOutput<typeof storeResponseSchema>;
+
+/**
+ * What a member's store holds. One kept stream per asking peer; requests carry ids and may be pipelined, answers come
+ * in any order. NARs themselves do not travel here but over the side channel, to which `bulk-ticket` is the key.
+ */
+export const storeProtocol = defineProtocol({
+  id: '/mesh/store/1.0.0',
+  maxFrameBytes: STORE_MAX_FRAME_BYTES,
+  dialerSchema: storeRequestSchema,
+  listenerSchema: storeResponseSchema,
+  // One is kept; a second may overlap while the first is given up.
+  maxInboundStreams: 4,
+});
