@@ -3,8 +3,7 @@ import type { BuildOutcome, DrvPath, LeaseId, LeaseRef, PeerId, RequestId, Retur
 /** Everything that can happen to a worker. `now` is milliseconds of one clock that never goes back. */
 export type WorkerMachineEvent = {
   readonly now: number;
-} & /** This home has work (again); the agent's own home comes this way too. */
-(
+} /** This home has work (again); the agent's own home comes this way too. */ & (
   | { readonly type: 'home-advertised'; readonly home: PeerId }
   | { readonly type: 'home-withdrawn'; readonly home: PeerId }
   /** The connection is gone. Leases not started are dropped, running builds get a grace for the home to come back. */
