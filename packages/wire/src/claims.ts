@@ -1,18 +1,21 @@
 import * as v from 'valibot';
+import { defineProtocol } from './protocol.ts';
 
 /**
  * Claims between homes: a derivation that two jobs on two machines need is built once.
  * The home that registers a derivation tells every member before it leases it, and waits for `noted`; the owner of a shared
- * derivation answers for it with `released`. Rules for crossing claims: packages/schedule.
+ * derivation answers for it with `released`. Each home says all it has to say to another on the one stream that it opened,
+ * because the rules for crossing claims (packages/schedule) rest on that order.
  */
 const drvPaths = v.pipe(v.array(v.pipe(v.string(), v.maxLength(400))), v.maxLength(100_000));
-const id = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** Rises with every claim of a home. */
+const stamp = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 export const claimMessageSchema = v.variant('type', [
   /** I am about to lease these. */
-  v.object({ type: v.literal('claim'), id, drvPaths }),
-  /** Your claim `id` stands in my book. */
-  v.object({ type: v.literal('noted'), id }),
+  v.object({ type: v.literal('claim'), stamp, drvPaths }),
+  /** Your claim with this stamp stands in my book. */
+  v.object({ type: v.literal('noted'), stamp }),
   /** I no longer build these: built (and by whom they are held), or given up. */
   v.object({
     type: v.literal('released'),
@@ -20,9 +23,9 @@ export const claimMessageSchema = v.variant('type', [
       v.array(
         v.object({
           drvPath: v.pipe(v.string(), v.maxLength(400)),
-          outcome: v.picklist(['built', 'failed', 'gone']),
+          stamp,
+          outcome: v.picklist(['built', 'gone']),
           holders: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(64)),
-          message: v.optional(v.pipe(v.string(), v.maxLength(16_384))),
         }),
       ),
       v.maxLength(100_000),
@@ -31,4 +34,12 @@ export const claimMessageSchema = v.variant('type', [
 ]);
 export type ClaimMessage = v.InferOutput<typeof claimMessageSchema>;
 
-export const MAX_CLAIM_FRAME_BYTES = 16 * 1024 * 1024;
+/** Only the side that called speaks; the other answers on the stream that it opened itself. */
+export const claimsProtocol = defineProtocol<ClaimMessage, ClaimMessage>({
+  id: '/mesh/claims/1.0.0',
+  maxFrameBytes: 16 * 1024 * 1024,
+  dialerSchema: claimMessageSchema,
+  listenerSchema: claimMessageSchema,
+  // One is kept; a second may overlap while the first is given up.
+  maxInboundStreams: 4,
+});

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { jobEventSchema } from './job-event.ts';
+import { loadSchema } from './node-record.ts';
 import { jobReportSchema } from './report.ts';
 
 /**
@@ -63,14 +64,6 @@ export const buildInputSchema = v.variant('type', [
   v.object({ type: v.literal('evaluated') }),
 ]);
 export type BuildInput = v.InferOutput<typeof buildInputSchema>;
-
-const loadSchema = v.object({
-  running: v.number(),
-  loadAverage: v.number(),
-  cpuPressure: v.optional(v.number()),
-  memoryAvailableBytes: v.number(),
-  diskAvailableBytes: v.number(),
-});
 
 /** A member as `mesh peers --json` prints it. */
 export const peerViewSchema = v.object({

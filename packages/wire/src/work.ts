@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { defineProtocol } from './protocol.ts';
 
 /**
  * The work protocol: one stream per (home, worker) pair, opened by the home when it first has work.
@@ -95,6 +96,8 @@ export const workerMessageSchema = v.variant('type', [
     ...lease,
     reason: v.picklist(['revoked', 'busy', 'machine']),
     detail: v.pipe(v.string(), v.maxLength(4_096)),
+    /** Inputs that no member could give. */
+    missing: v.optional(v.pipe(v.array(path), v.maxLength(10_000)), []),
   }),
   v.object({
     type: v.literal('result'),
@@ -102,11 +105,19 @@ export const workerMessageSchema = v.variant('type', [
     outcome: outcomeSchema,
     /** What the build itself took, by the worker's clock. */
     buildMs: v.pipe(v.number(), v.minValue(0)),
-    /** Bytes that other members pulled from this worker are counted by them; these it pulled for this lease. */
-    bytesFetched: count,
+    /** What this lease made the worker pull, by the peer it came from. */
+    fetched: v.pipe(v.array(v.object({ peer: id, bytes: count })), v.maxLength(1_000)),
   }),
 ]);
 export type WorkerMessage = v.InferOutput<typeof workerMessageSchema>;
 
-/** A `.drv` of this size with its inputs still fits; larger ones are built at home. */
-export const MAX_WORK_FRAME_BYTES = 16 * 1024 * 1024;
+/** The home calls, the worker is called. */
+export const workProtocol = defineProtocol<HomeMessage, WorkerMessage>({
+  id: '/mesh/work/1.0.0',
+  // A `.drv` of some MiB with its inputs still fits; a larger one cannot leave home.
+  maxFrameBytes: 16 * 1024 * 1024,
+  dialerSchema: homeMessageSchema,
+  listenerSchema: workerMessageSchema,
+  // One is kept; a second may overlap while the first is given up.
+  maxInboundStreams: 4,
+});

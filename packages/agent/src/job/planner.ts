@@ -1,0 +1,227 @@
+import { readFile } from 'node:fs/promises';
+import { type Derivation, derivationOptions, parseDerivation } from '@mesh/nix';
+import type { DerivationNode } from '@mesh/schedule';
+import { AgentError } from '../errors.ts';
+
+/** A derivation and the names of its outputs that somebody wants; empty means all of them. */
+export interface Wanted {
+  drvPath: string;
+  outputs: string[];
+}
+
+/** A derivation of a job: what the scheduler sees, and what a lease needs. */
+export interface PlannedDerivation {
+  node: DerivationNode;
+  derivation: Derivation;
+  /** The `.drv` file as it stands in the store. */
+  bytes: Uint8Array;
+  method: 'build' | 'realise';
+  /** Paths this derivation reads: its sources and the wanted outputs of its input derivations (where known in advance). */
+  inputs: string[];
+}
+
+/** What planning found out about a batch of wanted derivations. */
+export interface Plan {
+  derivations: PlannedDerivation[];
+  /** Outputs that need no build because a member has them: path to peer ids. */
+  held: Map<string, string[]>;
+  /** Derivations looked at whose wanted outputs this store has already. */
+  validCount: number;
+}
+
+export interface PlannerComponents {
+  /** Which of these store paths are valid here. */
+  queryValidPaths(paths: string[]): Promise<Set<string>>;
+  /** Store paths that this machine's own substituters offer, among what the given derivations need. */
+  querySubstitutable(wanted: Wanted[]): Promise<Set<string>>;
+  /** Which connected members hold which of these paths. */
+  whoHas(paths: string[]): Promise<Map<string, string[]>>;
+  readDerivationFile?(path: string): Promise<Uint8Array>;
+  /** How long a derivation of this name takes, in milliseconds on this machine. */
+  predictMs(name: string, system: string): number;
+}
+
+interface Visit {
+  derivation: Derivation;
+  bytes: Uint8Array;
+  outputs: Set<string>;
+}
+
+/**
+ * Turns wanted derivations into the graph of what must be built: what is valid here, what a member holds and what a substituter
+ * offers is pruned, together with everything only it needed. Remembers what it planned, so that a stream of roots that share
+ * most of their graph costs each derivation once.
+ */
+export class Planner {
+  readonly #components: PlannerComponents;
+  /** Missing here, with the outputs wanted so far. */
+  readonly #missing = new Map<string, Visit>();
+  readonly #files = new Map<string, { derivation: Derivation; bytes: Uint8Array }>();
+  readonly #planned = new Set<string>();
+  readonly #valid = new Set<string>();
+  readonly #held = new Map<string, string[]>();
+
+  constructor(components: PlannerComponents) {
+    this.#components = components;
+  }
+
+  /** The parsed `.drv` at this path. @throws AgentError BUILD_UNREADABLE_DERIVATION */
+  async derivation(drvPath: string): Promise<Derivation> {
+    return (await this.#read(drvPath)).derivation;
+  }
+
+  /** Plans these roots; only derivations that no earlier call returned are in the answer. */
+  async plan(roots: Wanted[]): Promise<Plan> {
+    const validBefore = this.#valid.size;
+    await this.#findMissing(roots);
+    const unplanned = [...this.#missing].filter(([path]) => !this.#planned.has(path));
+    if (unplanned.length === 0)
+      return { derivations: [], held: new Map(), validCount: this.#valid.size - validBefore };
+    const paths = unplanned.flatMap(([, visit]) => knownOutputs(visit.derivation, visit.outputs) ?? []);
+    const [substitutable, held] = await Promise.all([
+      this.#components.querySubstitutable(roots),
+      this.#components.whoHas(paths),
+    ]);
+    for (const [path, peers] of held) this.#held.set(path, peers);
+    const derivations = await this.#collect(roots, substitutable);
+    return { derivations, held, validCount: this.#valid.size - validBefore };
+  }
+
+  /** Breadth first from the roots, one question to the daemon for each level. */
+  async #findMissing(roots: Wanted[]): Promise<void> {
+    let frontier = new Map<string, Set<string>>();
+    for (const root of roots) await this.#want(frontier, root.drvPath, root.outputs);
+    while (frontier.size > 0) {
+      const visits = await Promise.all(
+        [...frontier].map(async ([path, outputs]) => ({ path, outputs, ...(await this.#read(path)) })),
+      );
+      const asked = visits.flatMap((visit) => knownOutputs(visit.derivation, visit.outputs) ?? []);
+      const valid = await this.#components.queryValidPaths(asked);
+      const next = new Map<string, Set<string>>();
+      for (const { path, outputs, derivation, bytes } of visits) {
+        const known = knownOutputs(derivation, outputs);
+        if (known?.every((output) => valid.has(output))) {
+          this.#valid.add(path);
+          continue;
+        }
+        const seen = this.#missing.get(path);
+        this.#missing.set(path, {
+          derivation,
+          bytes,
+          outputs: new Set([...(seen?.outputs ?? []), ...outputs]),
+        });
+        if (seen !== undefined) continue;
+        for (const [input, names] of derivation.inputDrvs) await this.#want(next, input, names);
+      }
+      frontier = next;
+    }
+  }
+
+  /** Adds a wanted derivation to a level, unless all its wanted outputs were looked for before. */
+  async #want(level: Map<string, Set<string>>, drvPath: string, outputs: string[]): Promise<void> {
+    const names = outputs.length > 0 ? outputs : [...(await this.#read(drvPath)).derivation.outputs.keys()];
+    const seen = this.#missing.get(drvPath)?.outputs;
+    if (seen !== undefined && names.every((name) => seen.has(name))) return;
+    const wanted = level.get(drvPath) ?? new Set<string>();
+    for (const name of names) wanted.add(name);
+    level.set(drvPath, wanted);
+  }
+
+  /** Top down over what is missing, stopping where a member or a substituter has the outputs. Iterative: graphs are deep. */
+  async #collect(roots: Wanted[], substitutable: Set<string>): Promise<PlannedDerivation[]> {
+    const collected: PlannedDerivation[] = [];
+    const stack = roots.map((root) => root.drvPath);
+    while (stack.length > 0) {
+      const path = stack.pop() as string;
+      const visit = this.#missing.get(path);
+      if (visit === undefined || this.#planned.has(path)) continue;
+      if (this.#isHeld(visit)) continue;
+      this.#planned.add(path);
+      const planned = await this.#planOne(path, visit, substitutable);
+      collected.push(planned);
+      stack.push(...planned.node.dependencies);
+    }
+    return collected;
+  }
+
+  #isHeld(visit: Visit): boolean {
+    const known = knownOutputs(visit.derivation, visit.outputs);
+    return known?.every((output) => (this.#held.get(output)?.length ?? 0) > 0) ?? false;
+  }
+
+  async #planOne(drvPath: string, visit: Visit, substitutable: Set<string>): Promise<PlannedDerivation> {
+    const { derivation, bytes, outputs } = visit;
+    const options = derivationOptions(derivation);
+    const known = knownOutputs(derivation, outputs);
+    const offered = known?.every((output) => substitutable.has(output)) ?? false;
+    // Outputs without a path known in advance (content-addressed, or built from such) need Nix's own realisation at home.
+    const unresolved = knownOutputs(derivation, derivation.outputs.keys()) === undefined;
+    const realise = offered || unresolved || options.impure;
+    const dependencies: string[] = [];
+    const inputs = [...derivation.inputSrcs];
+    for (const [input, names] of offered ? [] : derivation.inputDrvs) {
+      const missing = this.#missing.get(input);
+      if (missing !== undefined && !this.#isHeld(missing)) dependencies.push(input);
+      const paths = knownOutputs((await this.#read(input)).derivation, names);
+      inputs.push(...(paths ?? []));
+    }
+    const pinnedHome =
+      realise || options.isFixedOutput || options.preferLocalBuild || options.noChroot || options.isBuiltin;
+    return {
+      node: {
+        drvPath,
+        name: derivationName(drvPath),
+        system: derivation.system,
+        requiredFeatures: options.requiredSystemFeatures,
+        dependencies,
+        pinnedHome,
+        predictedMs: offered ? 0 : this.#components.predictMs(derivationName(drvPath), derivation.system),
+        outputs: [...derivation.outputs.values()].map((output) => output.path).filter((path) => path !== ''),
+      },
+      derivation,
+      bytes,
+      method: realise ? 'realise' : 'build',
+      inputs: offered ? [] : inputs,
+    };
+  }
+
+  async #read(drvPath: string): Promise<{ derivation: Derivation; bytes: Uint8Array }> {
+    const known = this.#files.get(drvPath);
+    if (known !== undefined) return known;
+    const bytes = await this.#readFile(drvPath);
+    const file = { derivation: parseDerivation(bytes, drvPath), bytes };
+    this.#files.set(drvPath, file);
+    return file;
+  }
+
+  async #readFile(drvPath: string): Promise<Uint8Array> {
+    const read = this.#components.readDerivationFile ?? readFile;
+    try {
+      return await read(drvPath);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new AgentError(
+        'BUILD_UNREADABLE_DERIVATION',
+        `Cannot read the derivation ${drvPath} (${reason}); evaluate it again, it may have been garbage collected.`,
+        { cause },
+      );
+    }
+  }
+}
+
+/** `/nix/store/<hash>-zlib-1.3.drv` to `zlib-1.3`. */
+export function derivationName(drvPath: string): string {
+  const base = drvPath.slice(drvPath.lastIndexOf('/') + 1);
+  return base.slice(base.indexOf('-') + 1).replace(/\.drv$/, '');
+}
+
+/** Store paths of the named outputs, or undefined where one has no path before it is built. */
+function knownOutputs(derivation: Derivation, names: Iterable<string>): string[] | undefined {
+  const paths: string[] = [];
+  for (const name of names) {
+    const path = derivation.outputs.get(name)?.path;
+    if (path === undefined || path === '') return undefined;
+    paths.push(path);
+  }
+  return paths;
+}

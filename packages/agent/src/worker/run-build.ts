@@ -1,0 +1,163 @@
+import {
+  type BasicDerivation,
+  type BuildResult,
+  DaemonClient,
+  type DaemonEvent,
+  NixError,
+  parseDerivation,
+  resolveDerivation,
+} from '@mesh/nix';
+import type { LeaseMessage, LeaseOutcome } from '@mesh/wire';
+import { AgentError } from '../errors.ts';
+
+export interface BuildProgress {
+  onLog(lines: string[]): void;
+  onPhase(phase: string): void;
+}
+
+export interface BuildInit {
+  lease: LeaseMessage;
+  socketPath: string | undefined;
+  signal: AbortSignal;
+}
+
+/**
+ * One derivation on this machine's own nix-daemon. Holds its own daemon connection from before the inputs are fetched until the
+ * outputs are signed: temporary roots live on it, and closing it kills the build.
+ */
+export class DerivationBuild implements AsyncDisposable {
+  readonly #client: DaemonClient;
+  readonly #init: BuildInit;
+  readonly #close = (): void => this.#client.close();
+
+  private constructor(client: DaemonClient, init: BuildInit) {
+    this.#client = client;
+    this.#init = init;
+    init.signal.addEventListener('abort', this.#close, { once: true });
+  }
+
+  /** Connects and roots the inputs against garbage collection, present or not. @throws NixError of the daemon */
+  static async open(init: BuildInit): Promise<DerivationBuild> {
+    init.signal.throwIfAborted();
+    const client = await DaemonClient.connect(
+      init.socketPath === undefined ? {} : { socketPath: init.socketPath },
+    );
+    const build = new DerivationBuild(client, init);
+    try {
+      if (init.signal.aborted) throw new AgentError('WORK_CANCELLED', 'The build was cancelled.');
+      const { lease } = init;
+      await client.setOptions({
+        maxBuildJobs: 1,
+        buildCores: lease.cores,
+        useSubstitutes: lease.method === 'realise',
+        keepGoing: false,
+        // The daemon's own remote builders would hand the build on behind the mesh's back.
+        overrides: { builders: '' },
+      });
+      for (const input of lease.inputs) await client.addTempRoot(input.path);
+      return build;
+    } catch (error) {
+      await build[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Builds, passing on the log as it comes. Never throws for a failed build: that is an outcome. */
+  async run(progress: BuildProgress): Promise<LeaseOutcome> {
+    const { lease, signal } = this.#init;
+    const derivation = parseDerivation(lease.derivation, lease.drvPath);
+    const outputs = [...derivation.outputs].filter(([, output]) => output.path !== '');
+    for (const [, output] of outputs) await this.#client.addTempRoot(output.path);
+    const result = await this.#build(
+      resolveDerivation(
+        derivation,
+        lease.inputs.map((input) => input.path),
+      ),
+      progress,
+    );
+    signal.throwIfAborted();
+    if (isSuccess(result)) {
+      const paths = outputs.length > 0 ? new Map(outputs.map(([n, o]) => [n, o.path])) : result.builtOutputs;
+      return {
+        type: 'built',
+        outputs: [...paths].map(([name, path]) => ({ name, path, narBytes: 0 })),
+      };
+    }
+    return failureOutcome(result);
+  }
+
+  /** Keeps paths alive on this connection until the build is disposed of. */
+  async root(paths: string[]): Promise<void> {
+    for (const path of paths) await this.#client.addTempRoot(path);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#init.signal.removeEventListener('abort', this.#close);
+    this.#client.close();
+  }
+
+  async #build(derivation: BasicDerivation, progress: BuildProgress): Promise<BuildResult> {
+    const { lease } = this.#init;
+    const realise = lease.method === 'realise' || this.#client.trust === 'untrusted';
+    if (!realise)
+      return this.#follow(this.#client.buildDerivation(lease.drvPath, derivation, 'normal'), progress);
+    const results = await this.#follow(
+      this.#client.buildPathsWithResults([`${lease.drvPath}!*`], 'normal'),
+      progress,
+    );
+    const result = results[0]?.result;
+    if (result === undefined) {
+      throw new AgentError('WORK_MACHINE_FAILURE', `nix-daemon gave no result for ${lease.drvPath}.`);
+    }
+    return result;
+  }
+
+  async #follow<T>(call: PromiseLike<T> & AsyncIterable<DaemonEvent>, progress: BuildProgress): Promise<T> {
+    for await (const event of call) {
+      if (event.type === 'result' && event.result === 'build-log-line')
+        progress.onLog([String(event.fields[0] ?? '')]);
+      else if (event.type === 'result' && event.result === 'phase')
+        progress.onPhase(String(event.fields[0] ?? ''));
+    }
+    return call;
+  }
+}
+
+const SUCCESS: ReadonlySet<BuildResult['status']> = new Set([
+  'built',
+  'substituted',
+  'already-valid',
+  'resolves-to-already-valid',
+]);
+/** The build itself said no: the same everywhere, so final. */
+const FINAL: ReadonlySet<BuildResult['status']> = new Set([
+  'permanent-failure',
+  'output-rejected',
+  'timed-out',
+  'log-limit-exceeded',
+  'not-deterministic',
+]);
+/** Failures that Nix calls permanent but that tell of the machine: killed by the kernel, or no room left. */
+const MACHINE_SIGNS = [
+  /failed due to signal 9 \(Killed\)/,
+  /No space left on device/,
+  /Cannot allocate memory/,
+];
+
+function isSuccess(result: BuildResult): boolean {
+  return SUCCESS.has(result.status);
+}
+
+function failureOutcome(result: BuildResult): LeaseOutcome {
+  const message = result.errorMsg.slice(0, 4_000);
+  if (FINAL.has(result.status) && !MACHINE_SIGNS.some((sign) => sign.test(message))) {
+    return { type: 'failed', status: result.status, message };
+  }
+  return { type: 'machine-failure', message: `${result.status}: ${message}` };
+}
+
+/** What an exception during fetching or building means for the lease: this machine could not, another may. */
+export function machineFailure(error: unknown): LeaseOutcome {
+  const message = error instanceof NixError || error instanceof Error ? error.message : String(error);
+  return { type: 'machine-failure', message: message.slice(0, 4_000) };
+}
