@@ -17,6 +17,9 @@ const DECODE_OPTIONS = {
 /** A schema that messages are checked against. */
 export type Schema<T> = v.GenericSchema<unknown, T>;
 
+/** A byte string, whatever its buffer (`v.instance(Uint8Array)` would insist on an ArrayBuffer). */
+export const bytesSchema = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
+
 /**
  * `value` as deterministic CBOR (RFC 8949 §4.2: shortest integers, definite lengths, sorted keys). Undefined properties are left
  * out. The value is trusted: only what arrives is checked against a schema.

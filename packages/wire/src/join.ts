@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { bytesSchema } from './codec.ts';
 import { membershipRecordsSchema } from './hello.ts';
 import { machineNameSchema } from './node-record.ts';
 import { defineProtocol } from './protocol.ts';
@@ -9,7 +10,7 @@ export const JOIN_TOKEN_BYTES = 16;
 /** A stranger shows its ticket's token and says what it wants to be called. */
 export const joinRequestSchema = v.object({
   version: v.literal(1),
-  token: v.pipe(v.instance(Uint8Array), v.length(JOIN_TOKEN_BYTES)),
+  token: v.pipe(bytesSchema, v.length(JOIN_TOKEN_BYTES)),
   name: machineNameSchema,
 });
 export type JoinRequest = v.InferOutput<typeof joinRequestSchema>;

@@ -1,12 +1,13 @@
 import * as v from 'valibot';
+import { bytesSchema } from './codec.ts';
 
 /** Largest payload that travels signed: a certificate, a removal or a node record. */
 export const MAX_SIGNED_PAYLOAD_BYTES = 8 * 1024;
 
 /** Bytes and the ed25519 signature of their subject over {@link signedBytes} of them. */
 export const signedEnvelopeSchema = v.object({
-  payload: v.pipe(v.instance(Uint8Array), v.maxLength(MAX_SIGNED_PAYLOAD_BYTES)),
-  signature: v.pipe(v.instance(Uint8Array), v.length(64)),
+  payload: v.pipe(bytesSchema, v.maxLength(MAX_SIGNED_PAYLOAD_BYTES)),
+  signature: v.pipe(bytesSchema, v.length(64)),
 });
 export type SignedEnvelope = v.InferOutput<typeof signedEnvelopeSchema>;
 
