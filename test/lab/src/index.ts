@@ -1,0 +1,17 @@
+/**
+ * Hosts on one machine: a LAN of Linux namespaces, each host with its own processes, network, file system, Nix store and
+ * nix-daemon. `await using lab = await Lab.up({ hosts: 3 })`.
+ *
+ * @packageDocumentation
+ */
+export { type Availability, labAvailable, requireLab } from './available.ts';
+export { type CommandOptions, type ExecOptions, type ExecResult, HostProcess } from './command.ts';
+export { cpuQuotaAvailable } from './cpu-quota.ts';
+export { CommandFailed, LabError, type LabErrorCode } from './errors.ts';
+export { Host } from './host.ts';
+export { IMAGES, type Image, nixVersionOf } from './images.ts';
+export { Lab, type LabOptions } from './lab.ts';
+export { LineStream } from './line-stream.ts';
+export type { ProcessInfo } from './processes.ts';
+export { repositoryRoot } from './repository.ts';
+export { until } from './wait.ts';
