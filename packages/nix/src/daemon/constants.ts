@@ -1,0 +1,76 @@
+/*
+ * The worker protocol's numbers and this client's limits.
+ * Source of the numbers: NixOS/nix src/libstore/include/nix/store/worker-protocol.hh.
+ */
+
+export const DEFAULT_SOCKET_PATH = '/nix/var/nix/daemon-socket/socket';
+
+export const CLIENT_MAGIC = 0x6e697863;
+export const DAEMON_MAGIC = 0x6478696f;
+
+/** The newest version spoken here; later things come as features, not as versions. */
+export const PROTOCOL_MAJOR = 1;
+export const PROTOCOL_MINOR = 38;
+/** Nix 2.8: the first with BuildPathsWithResults (46) and frames everywhere this client sends data. */
+export const OLDEST_MINOR = 34;
+export const MINOR_WITH_TRUST = 35;
+export const MINOR_WITH_CPU_TIMES = 37;
+export const MINOR_WITH_FEATURES = 38;
+
+/** BuildResult names output paths directly instead of JSON realisations (Nix 2.35). */
+export const FEATURE_REALISATION_WITH_PATH = 'realisation-with-path-not-hash';
+export const CLIENT_FEATURES: readonly string[] = [FEATURE_REALISATION_WITH_PATH];
+
+export const Operation = {
+  IsValidPath: 1,
+  AddTempRoot: 11,
+  AddIndirectRoot: 12,
+  SetOptions: 19,
+  QueryPathInfo: 26,
+  QueryValidPaths: 31,
+  BuildDerivation: 36,
+  AddSignatures: 37,
+  NarFromPath: 38,
+  AddToStoreNar: 39,
+  QueryMissing: 40,
+  AddMultipleToStore: 44,
+  AddBuildLog: 45,
+  BuildPathsWithResults: 46,
+} as const;
+
+export const Message = {
+  Next: 0x6f6c6d67,
+  Read: 0x64617461,
+  Write: 0x64617416,
+  Last: 0x616c7473,
+  Error: 0x63787470,
+  StartActivity: 0x53545254,
+  StopActivity: 0x53544f50,
+  Result: 0x52534c54,
+} as const;
+
+/** Longest string taken from a daemon. Real ones are paths, log lines and messages; 16 MiB is a very long message. */
+export const MAX_STRING_BYTES = 16 * 1024 * 1024;
+/** Most items taken in one collection: above the paths of the largest stores known, below what would fill memory. */
+export const MAX_ITEMS = 2_000_000;
+/** Fields of one activity or result; Nix sends at most five. */
+export const MAX_FIELDS = 64;
+/** Traces of one error; `--show-trace` of a deep evaluation has hundreds. */
+export const MAX_TRACES = 10_000;
+/** Activities known at once on one connection; a build has a handful, a large substitution some thousands. */
+export const MAX_ACTIVITIES = 100_000;
+
+/** The daemon forks for each connection, which a machine in the middle of swapping may take long for. */
+export const HANDSHAKE_TIMEOUT_MS = 30_000;
+/**
+ * Longest silence in the middle of an answer. The daemon writes an answer in one go; only a slow disk under a NAR
+ * can hold it up. Between messages (a long build) there is no limit.
+ */
+export const STALL_TIMEOUT_MS = 120_000;
+
+/** Bytes received and not yet read at which the socket is paused. */
+export const RECEIVE_BUFFER_BYTES = 1024 * 1024;
+/** Data is sent in frames of about this size: large enough that the eight bytes and the call do not count. */
+export const FRAME_BYTES = 64 * 1024;
+/** Events waiting for a slow reader before the daemon is made to wait. */
+export const MAX_WAITING_EVENTS = 1024;

@@ -1,0 +1,141 @@
+import type { BasicDerivation } from '../basic-derivation.ts';
+import type { PathDescription } from '../path-info.ts';
+import { Operation } from './constants.ts';
+import { WireWriter } from './wire-writer.ts';
+
+export type BuildMode = 'normal' | 'repair' | 'check';
+
+/** Wanted paths: a store path, or a `.drv` with outputs (`….drv^out,dev`, `….drv^*`; `!` works as well as `^`). */
+export type DerivedPath = string;
+
+/** How the daemon is to work for this connection; see nix.conf(5). Restricted settings need a trusted user. */
+export interface DaemonOptions {
+  readonly keepFailed?: boolean;
+  readonly keepGoing?: boolean;
+  readonly tryFallback?: boolean;
+  /** 0 error … 3 info (default) … 7 vomit: which of the daemon's own messages are sent. */
+  readonly verbosity?: number;
+  /** Builds at once on this connection; default 1. */
+  readonly maxBuildJobs?: number;
+  /** Seconds without output before a build is stopped; 0 (default) is never. */
+  readonly maxSilentTimeSeconds?: number;
+  /** `NIX_BUILD_CORES`; 0 (default) is all. */
+  readonly buildCores?: number;
+  /** Default true. */
+  readonly useSubstitutes?: boolean;
+  /** Any other settings by name, e.g. `{ builders: '' }` to keep the daemon from handing builds on. */
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+const VERBOSITY_INFO = 3;
+/** With any other value log lines come as the daemon's own messages, without their activity. */
+const BUILD_LOG_AS_RESULTS = 7;
+
+const MODES: Readonly<Record<BuildMode, number>> = { normal: 0, repair: 1, check: 2 };
+
+export function setOptionsRequest(options: DaemonOptions): Uint8Array {
+  return new WireWriter()
+    .u64(Operation.SetOptions)
+    .flag(options.keepFailed ?? false)
+    .flag(options.keepGoing ?? false)
+    .flag(options.tryFallback ?? false)
+    .u64(options.verbosity ?? VERBOSITY_INFO)
+    .u64(options.maxBuildJobs ?? 1)
+    .u64(options.maxSilentTimeSeconds ?? 0)
+    .flag(true) // use the build hook; obsolete
+    .u64(BUILD_LOG_AS_RESULTS)
+    .u64(0) // log type; obsolete
+    .u64(0) // print build trace; obsolete
+    .u64(options.buildCores ?? 0)
+    .flag(options.useSubstitutes ?? true)
+    .pairs(new Map(Object.entries(options.overrides ?? {})))
+    .take();
+}
+
+export function pathRequest(operation: number, path: string): Uint8Array {
+  return new WireWriter().u64(operation).string(path).take();
+}
+
+export function queryValidPathsRequest(paths: readonly string[], substitute: boolean): Uint8Array {
+  return new WireWriter().u64(Operation.QueryValidPaths).strings(paths).flag(substitute).take();
+}
+
+export function queryMissingRequest(wanted: readonly DerivedPath[]): Uint8Array {
+  return new WireWriter().u64(Operation.QueryMissing).strings(wanted.map(wireDerivedPath)).take();
+}
+
+export function buildPathsRequest(wanted: readonly DerivedPath[], mode: BuildMode): Uint8Array {
+  return new WireWriter()
+    .u64(Operation.BuildPathsWithResults)
+    .strings(wanted.map(wireDerivedPath))
+    .u64(MODES[mode])
+    .take();
+}
+
+export function buildDerivationRequest(drvPath: string, drv: BasicDerivation, mode: BuildMode): Uint8Array {
+  const request = new WireWriter(16 * 1024)
+    .u64(Operation.BuildDerivation)
+    .string(drvPath)
+    .u64(drv.outputs.size);
+  for (const [name, output] of drv.outputs) {
+    request.string(name).string(output.path).string(output.hashAlgo).string(output.hash);
+  }
+  return request
+    .strings(drv.inputSrcs)
+    .string(drv.system)
+    .string(drv.builder)
+    .strings(drv.args)
+    .pairs(drv.env)
+    .u64(MODES[mode])
+    .take();
+}
+
+export interface AddOptions {
+  /** Replace a path that is there. */
+  readonly repair?: boolean;
+  /** Take unsigned paths; only trusted users may. */
+  readonly dontCheckSigs?: boolean;
+}
+
+/** What can be added: the two facts only a store knows may be left out. */
+export type AddedPath = PathDescription & { readonly registrationTime?: number; readonly ultimate?: boolean };
+
+export function addToStoreNarRequest(info: AddedPath, options: AddOptions): Uint8Array {
+  const request = new WireWriter().u64(Operation.AddToStoreNar);
+  writePathInfo(request, info);
+  return request
+    .flag(options.repair ?? false)
+    .flag(options.dontCheckSigs ?? false)
+    .take();
+}
+
+export function addMultipleToStoreRequest(options: AddOptions): Uint8Array {
+  return new WireWriter()
+    .u64(Operation.AddMultipleToStore)
+    .flag(options.repair ?? false)
+    .flag(options.dontCheckSigs ?? false)
+    .take();
+}
+
+export function addSignaturesRequest(path: string, signatures: readonly string[]): Uint8Array {
+  return new WireWriter().u64(Operation.AddSignatures).string(path).strings(signatures).take();
+}
+
+/** A path info with its path, as protocol 1.16 has it: the layout of every version since. */
+export function writePathInfo(writer: WireWriter, info: AddedPath): WireWriter {
+  return writer
+    .string(info.path)
+    .string(info.deriver ?? '')
+    .string(Buffer.from(info.narHash).toString('hex'))
+    .strings(info.references)
+    .u64(info.registrationTime ?? 0)
+    .u64(info.narSize)
+    .flag(info.ultimate ?? false)
+    .strings(info.signatures)
+    .string(info.ca ?? '');
+}
+
+/** The protocol separates outputs by `!`, people write `^`. */
+function wireDerivedPath(path: DerivedPath): string {
+  return path.replace('.drv^', '.drv!');
+}

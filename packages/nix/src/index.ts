@@ -1,0 +1,12 @@
+/** Everything about Nix: store paths, `.drv` files, NARs, signatures, the daemon's protocol, running `nix`. */
+export * from './base32.ts';
+export * from './basic-derivation.ts';
+export * from './daemon/index.ts';
+export * from './derivation.ts';
+export * from './derivation-files.ts';
+export * from './derivation-options.ts';
+export { NixError, type NixErrorCode, stripAnsi } from './errors.ts';
+export * from './nar.ts';
+export { MAX_NAR_DEPTH, type NarHandler, NarParser } from './nar-parser.ts';
+export * from './path-info.ts';
+export * from './store-path.ts';
