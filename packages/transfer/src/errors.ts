@@ -14,6 +14,8 @@ export type TransferErrorCode =
 export interface TransferErrorDetails {
   readonly peerId?: string;
   readonly path?: string;
+  /** All the paths concerned, where there are several. */
+  readonly paths?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -22,6 +24,7 @@ export class TransferError extends Error {
   readonly code: TransferErrorCode;
   readonly peerId: string | undefined;
   readonly path: string | undefined;
+  readonly paths: readonly string[];
 
   constructor(code: TransferErrorCode, message: string, details: TransferErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -29,6 +32,7 @@ export class TransferError extends Error {
     this.code = code;
     this.peerId = details.peerId;
     this.path = details.path;
+    this.paths = details.paths ?? (details.path === undefined ? [] : [details.path]);
   }
 }
 

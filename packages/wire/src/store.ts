@@ -14,16 +14,17 @@ export const BULK_VERSION = 1;
 const requestId = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const storePath = v.pipe(v.string(), v.check(isStorePath, 'not a store path'));
 const storePaths = v.pipe(v.array(storePath), v.maxLength(STORE_MAX_PATHS));
+const bytes32 = v.custom<Uint8Array>(
+  (value) => value instanceof Uint8Array && value.length === 32,
+  'not 32 bytes',
+);
 const signature = v.pipe(v.string(), v.maxLength(512));
 
 /** A path's description as it travels: what a narinfo holds, without URL and compression. */
 export const pathDescriptionSchema = v.object({
   path: storePath,
   deriver: v.exactOptional(storePath),
-  narHash: v.pipe(
-    v.instance(Uint8Array),
-    v.check((bytes) => bytes.length === 32, 'a SHA-256 is 32 bytes'),
-  ),
+  narHash: bytes32,
   narSize: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(Number.MAX_SAFE_INTEGER)),
   references: v.pipe(v.array(storePath), v.maxLength(20_000)),
   signatures: v.pipe(v.array(signature), v.maxLength(64)),
@@ -62,10 +63,7 @@ export const storeResponseSchema = v.variant('type', [
     /** PSK identity: 32 hexadecimal digits. */
     ticket: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
     /** The pre-shared key: 32 bytes, good for one connection. */
-    key: v.pipe(
-      v.instance(Uint8Array),
-      v.check((bytes) => bytes.length === 32, 'a key is 32 bytes'),
-    ),
+    key: bytes32,
   }),
   v.object({
     type: v.literal('error'),
