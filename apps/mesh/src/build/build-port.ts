@@ -1,0 +1,34 @@
+import type { BuildOptions, ControlResult } from '@mesh/wire';
+import { ask, type ControlPort, type RequestContext } from '../control/port.ts';
+import { CliError } from '../errors.ts';
+
+export interface BuildPorts {
+  /** The agent that runs on this machine, if one does. */
+  running: ControlPort;
+  /** Starts an agent inside this process; `close` stops it. */
+  startOwn(): Promise<{ port: ControlPort; close(): Promise<void> }>;
+  /** Called before an own agent is started. */
+  onOwn(): void;
+}
+
+/** Builds with the running agent, or, where none runs, with one of the command's own for this build. */
+export async function askForBuild(
+  ports: BuildPorts,
+  options: BuildOptions,
+  context: RequestContext,
+): Promise<ControlResult<'build'>> {
+  try {
+    return await ask(ports.running, { method: 'build', options }, context);
+  } catch (error) {
+    // Known before anything was sent: the inputs are untouched.
+    if (!(error instanceof CliError && error.code === 'MESH_NO_AGENT')) throw error;
+  }
+  ports.onOwn();
+  const own = await ports.startOwn();
+  try {
+    context.signal.throwIfAborted();
+    return await ask(own.port, { method: 'build', options }, context);
+  } finally {
+    await own.close();
+  }
+}

@@ -1,0 +1,29 @@
+import { resolvePaths } from '@mesh/agent/paths';
+import type { ControlPort } from '../control/port.ts';
+
+export interface OwnAgentInit {
+  uid: number;
+  env: Record<string, string | undefined>;
+  stateDir: string | undefined;
+}
+
+/**
+ * An agent inside this process, for one build on a machine where none runs. It uses the same state as `mesh agent` would, so it
+ * is the same member of the same mesh; it serves no sockets.
+ */
+export async function startOwnAgent(
+  init: OwnAgentInit,
+): Promise<{ port: ControlPort; close(): Promise<void> }> {
+  const { createAgent } = await import('@mesh/agent');
+  const agent = await createAgent({ stateDir: resolvePaths(init).stateDir, serveControl: false });
+  try {
+    await agent.start();
+  } catch (error) {
+    await agent.stop();
+    throw error;
+  }
+  return {
+    port: { handle: (request, context) => agent.control.handle(request, { ...context, admin: false }) },
+    close: () => agent.stop(),
+  };
+}

@@ -1,0 +1,18 @@
+import { ask } from '../control/port.ts';
+import { safeLine } from '../render/text.ts';
+import { type CommonFlags, printJson, printOut, runningAgent } from './io.ts';
+
+/** `mesh status`: who the agent of this machine is. */
+export async function status(flags: CommonFlags & { json?: boolean }): Promise<void> {
+  const value = await ask(runningAgent(flags), { method: 'status' });
+  if (flags.json) return printJson(value);
+  const rows: [string, string][] = [
+    ['name', value.name],
+    ['peer id', value.peerId],
+    ['mesh', value.meshId],
+    ['agent', value.version],
+    ['Nix', value.nixVersion ?? 'not found'],
+    ...value.addresses.map((address): [string, string] => ['address', address]),
+  ];
+  printOut(rows.map(([title, text]) => `${title.padEnd(9)}${safeLine(text, false)}`).join('\n'));
+}

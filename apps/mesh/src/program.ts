@@ -1,0 +1,137 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { BuildFlags } from './build/options.ts';
+import { joinPairs, LOG_FORMATS } from './build/options.ts';
+import type { AgentFlags } from './commands/agent.ts';
+import type { CommonFlags } from './commands/io.ts';
+import { DEFAULT_INVITE_TTL } from './constants.ts';
+import { CliError, EXIT } from './errors.ts';
+
+type JsonFlags = CommonFlags & { json?: boolean };
+
+const collect = (value: string, before: string[]) => [...before, value];
+const collectNames = (value: string, before: string[]) => [
+  ...before,
+  ...value
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== ''),
+];
+
+/**
+ * The commands and their options. Each action loads its own code, so that a command pays for nothing but itself: libp2p alone
+ * takes half a second to load.
+ */
+export function createProgram(version: string): Command {
+  const program = new Command('mesh')
+    .description('Build Nix derivations on all the machines of a LAN, as if they were one.')
+    .version(version)
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined })
+    .showHelpAfterError(false);
+  const command = (usage: string, description: string) =>
+    program
+      .command(usage)
+      .description(description)
+      .option('--state-dir <dir>', 'where the agent keeps its state (MESH_STATE_DIR)')
+      .option('-v, --verbose', 'say more');
+
+  addBuild(
+    command(
+      'build [installables...]',
+      'build on the mesh: flake references, .drv files, or attributes of -f FILE',
+    ),
+  );
+  addAgent(command('agent', 'run the agent of this machine in the foreground'));
+  command('status', 'who the agent of this machine is')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/status.ts')).status(flags));
+  command('peers', 'list the members of the mesh, and strangers seen')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/peers.ts')).peers(flags));
+  command('invite', 'print a ticket with which one machine may join')
+    .option('--ttl <time>', 'how long it is good: 90s, 10m, 2h, 1d', DEFAULT_INVITE_TTL)
+    .option('--roles <list>', 'what the new machine may do: build, submit, admin', 'build,submit')
+    .action(async (flags: CommonFlags & { ttl: string; roles: string }) =>
+      (await import('./commands/invite.ts')).invite(flags),
+    );
+  command('join [file]', 'join a mesh with a ticket from a prompt, stdin or a file').action(
+    async (file: string | undefined, flags: CommonFlags) =>
+      (await import('./commands/join.ts')).join(file, flags),
+  );
+  command('remove <peer>', 'take a machine out of the mesh, by name or peer id').action(
+    async (peer: string, flags: CommonFlags) => (await import('./commands/remove.ts')).remove(peer, flags),
+  );
+  command('jobs', 'list the jobs of this machine')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/jobs.ts')).jobs(flags));
+  command('log <derivation>', 'print the log of a build, by .drv or by name')
+    .option('-f, --follow', 'until the build ends')
+    .action(async (target: string, flags: CommonFlags & { follow?: boolean }) =>
+      (await import('./commands/log.ts')).log(target, flags),
+    );
+  command('report [job]', 'where the time of a job went; the newest unless one is named')
+    .option('--json', 'for programs')
+    .action(async (job: string | undefined, flags: JsonFlags) =>
+      (await import('./commands/report.ts')).report(job, flags),
+    );
+  return program;
+}
+
+function addBuild(command: Command): void {
+  command
+    .option('-f, --file <file>', 'evaluate this file; installables are its attributes')
+    .option('-A, --attr <attribute>', 'an attribute of the file', collect, [])
+    .option('--arg <name value>', 'a Nix expression for the function in the file', collect, [])
+    .option('--argstr <name value>', 'a string for the function in the file', collect, [])
+    .option('-o, --out-link <path>', 'where to link the results', 'result')
+    .option('--no-link', 'link nothing')
+    .option('--print-out-paths', 'print the store paths of the results on stdout')
+    .option('--json', 'print derivations and outputs as JSON on stdout')
+    .option('-k, --keep-going', 'after a failure, build what does not need what failed')
+    .option('-L, --print-build-logs', 'show the logs of all builds')
+    .option('--dry-run', 'say what would be built')
+    .option('--on <machines>', 'only on these machines: names or peer ids, with commas', collectNames, [])
+    .option('--not <machines>', 'not on these machines', collectNames, [])
+    .option('--local', 'on this machine alone')
+    .option('--report <file>', 'write the report of the job as JSON (docs/report.md)')
+    .addOption(
+      new Option('--log-format <format>', 'how to show progress').choices(LOG_FORMATS).default('auto'),
+    )
+    .action(async (installables: string[], flags: BuildFlags) => {
+      const { build } = await import('./commands/build.ts');
+      await build([...installables, ...flags.attr], flags);
+    });
+}
+
+function addAgent(command: Command): void {
+  command
+    .option('--name <name>', "this machine's name in the mesh (default: its host name)")
+    .option('--listen <port>', 'TCP port for other machines')
+    .option('--peer <multiaddr>', 'a machine to connect to where multicast does not reach', collect, [])
+    .option('--no-mdns', 'neither announce this machine nor look for others')
+    .option('--slots <n>', 'builds at a time; 0 builds nothing here')
+    .action(async (flags: AgentFlags) => (await import('./commands/agent.ts')).agent(flags));
+}
+
+/** Parses and runs. `argv` is without node and script. Throws `CliError` for wrong usage, and what the command throws. */
+export async function runProgram(argv: readonly string[], version: string): Promise<void> {
+  const program = createProgram(version);
+  for (const command of program.commands)
+    command.exitOverride().configureOutput({ outputError: () => undefined });
+  try {
+    await program.parseAsync(argv[0] === 'build' ? joinPairs(argv) : argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return;
+    // `mesh` alone: the help is printed already, on stderr.
+    const silent = error.code === 'commander.help';
+    throw new CliError('MESH_USAGE', EXIT.usage, usageMessage(error.message), { silent });
+  }
+}
+
+/** Commander's words as ours: `error: unknown option '--x'` */
+function usageMessage(message: string): string {
+  const text = message.replace(/^error: /, '').replace(/\.?\s*$/, '');
+  return `${text}; see \`mesh --help\`.`;
+}
