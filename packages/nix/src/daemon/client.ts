@@ -45,7 +45,7 @@ const PIPELINED_REQUESTS = 256;
  * A client of one nix-daemon connection. Operations run one after the other, in the order called; a build occupies
  * the connection until it ends, and closing the connection kills it. Temporary roots live as long as the connection.
  *
- * Every operation can throw NixError NIX_DAEMON_ERROR (the daemon's own error; the connection stays usable),
+ * Every operation can throw NixError NIX_BAD_STORE_PATH (nothing was sent), NIX_DAEMON_ERROR (the daemon's own error; the connection stays usable),
  * NIX_DAEMON_CLOSED and NIX_DAEMON_PROTOCOL (it does not).
  */
 export class DaemonClient {
@@ -148,7 +148,7 @@ export class DaemonClient {
 
   /** Registers a symbolic link (absolute path) as a garbage collector root, as `nix-store --add-root --indirect`. */
   addIndirectRoot(link: string): DaemonCall<void> {
-    return this.#ask(request.pathRequest(Operation.AddIndirectRoot, link), readDone);
+    return this.#ask(request.textRequest(Operation.AddIndirectRoot, link), readDone);
   }
 
   /**
@@ -249,7 +249,7 @@ export class DaemonClient {
   /** Stores a build log, so that `nix log` finds it. Needs a trusted user. */
   addBuildLog(drvPath: string, log: Uint8Array | Chunks): DaemonCall<void> {
     return this.#call(async (exchange, emit) => {
-      await exchange.send(request.pathRequest(Operation.AddBuildLog, basenameOf(drvPath)));
+      await exchange.send(request.textRequest(Operation.AddBuildLog, basenameOf(drvPath)));
       await sendFramed(exchange, chunksOf(log), emit);
       await readDone(exchange);
     });

@@ -1,5 +1,6 @@
 import type { BasicDerivation } from '../basic-derivation.ts';
 import type { PathDescription } from '../path-info.ts';
+import { parseStorePath } from '../store-path.ts';
 import { Operation } from './constants.ts';
 import { WireWriter } from './wire-writer.ts';
 
@@ -52,12 +53,18 @@ export function setOptionsRequest(options: DaemonOptions): Uint8Array {
     .take();
 }
 
+/** For operations with a store path as their only argument. */
 export function pathRequest(operation: number, path: string): Uint8Array {
-  return new WireWriter().u64(operation).string(path).take();
+  return new WireWriter().u64(operation).storePath(path).take();
+}
+
+/** For operations with any other text as their only argument. */
+export function textRequest(operation: number, text: string): Uint8Array {
+  return new WireWriter().u64(operation).string(text).take();
 }
 
 export function queryValidPathsRequest(paths: readonly string[], substitute: boolean): Uint8Array {
-  return new WireWriter().u64(Operation.QueryValidPaths).strings(paths).flag(substitute).take();
+  return new WireWriter().u64(Operation.QueryValidPaths).storePaths(paths).flag(substitute).take();
 }
 
 export function queryMissingRequest(wanted: readonly DerivedPath[]): Uint8Array {
@@ -75,13 +82,13 @@ export function buildPathsRequest(wanted: readonly DerivedPath[], mode: BuildMod
 export function buildDerivationRequest(drvPath: string, drv: BasicDerivation, mode: BuildMode): Uint8Array {
   const request = new WireWriter(16 * 1024)
     .u64(Operation.BuildDerivation)
-    .string(drvPath)
+    .storePath(drvPath)
     .u64(drv.outputs.size);
   for (const [name, output] of drv.outputs) {
     request.string(name).string(output.path).string(output.hashAlgo).string(output.hash);
   }
   return request
-    .strings(drv.inputSrcs)
+    .storePaths(drv.inputSrcs)
     .string(drv.system)
     .string(drv.builder)
     .strings(drv.args)
@@ -118,16 +125,16 @@ export function addMultipleToStoreRequest(options: AddOptions): Uint8Array {
 }
 
 export function addSignaturesRequest(path: string, signatures: readonly string[]): Uint8Array {
-  return new WireWriter().u64(Operation.AddSignatures).string(path).strings(signatures).take();
+  return new WireWriter().u64(Operation.AddSignatures).storePath(path).strings(signatures).take();
 }
 
 /** A path info with its path, as protocol 1.16 has it: the layout of every version since. */
 export function writePathInfo(writer: WireWriter, info: AddedPath): WireWriter {
   return writer
-    .string(info.path)
+    .storePath(info.path)
     .string(info.deriver ?? '')
     .string(Buffer.from(info.narHash).toString('hex'))
-    .strings(info.references)
+    .storePaths(info.references)
     .u64(info.registrationTime ?? 0)
     .u64(info.narSize)
     .flag(info.ultimate ?? false)
@@ -136,6 +143,8 @@ export function writePathInfo(writer: WireWriter, info: AddedPath): WireWriter {
 }
 
 /** The protocol separates outputs by `!`, people write `^`. */
-function wireDerivedPath(path: DerivedPath): string {
-  return path.replace('.drv^', '.drv!');
+function wireDerivedPath(wanted: DerivedPath): string {
+  const [, path, outputs] = /^([^!^]*)(?:[!^](.*))?$/s.exec(wanted)!;
+  parseStorePath(path!);
+  return outputs === undefined ? wanted : `${path}!${outputs}`;
 }

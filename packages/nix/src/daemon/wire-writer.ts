@@ -1,4 +1,5 @@
 import { bytesOfText } from '../byte-text.ts';
+import { parseStorePath } from '../store-path.ts';
 
 /**
  * Collects one request and gives it as one buffer, so that an operation costs one write.
@@ -46,6 +47,21 @@ export class WireWriter {
     const list = Array.isArray(texts) ? (texts as readonly string[]) : [...texts];
     this.u64(list.length);
     for (const text of list) this.string(text);
+    return this;
+  }
+
+  /**
+   * A full store path. Checked here, because a daemon that refuses one stops reading in the middle of the request.
+   * @throws NixError NIX_BAD_STORE_PATH
+   */
+  storePath(path: string): this {
+    parseStorePath(path);
+    return this.string(path);
+  }
+
+  storePaths(paths: readonly string[]): this {
+    this.u64(paths.length);
+    for (const path of paths) this.storePath(path);
     return this;
   }
 

@@ -1,0 +1,102 @@
+import { NixError } from './errors.ts';
+import { FLAKE_FEATURES } from './evaluation.ts';
+import { findNix, type RunOptions, runText } from './nix-process.ts';
+
+/** What this machine's Nix is and how it is set up (nix.conf as Nix itself reads it). */
+export interface NixSystemInfo {
+  /** e.g. `2.26.3` */
+  readonly version: string;
+  readonly system: string;
+  readonly extraPlatforms: readonly string[];
+  readonly systemFeatures: readonly string[];
+  /** Builds at once. */
+  readonly maxJobs: number;
+  /** Cores a build is told to use; 0 is all. */
+  readonly cores: number;
+  readonly sandbox: boolean | 'relaxed';
+  readonly trustedUsers: readonly string[];
+  readonly allowedUsers: readonly string[];
+  readonly substituters: readonly string[];
+}
+
+/** The oldest Nix with daemon protocol 1.34. */
+const OLDEST = [2, 8] as const;
+
+/**
+ * The version of the installed Nix.
+ * @throws NixError NIX_MISSING, NIX_TOO_OLD, NIX_COMMAND_FAILED
+ */
+export async function nixVersion(options: RunOptions = {}): Promise<string> {
+  const { nix } = await findNix(options.env);
+  const line = await runText(nix, ['--version'], options, {
+    code: 'NIX_COMMAND_FAILED',
+    sentence: 'The installed Nix does not tell its version: check its installation.',
+  });
+  return checkedVersion(line);
+}
+
+/**
+ * The version in a line like `nix (Nix) 2.26.3`; Lix prints `nix (Lix, like Nix) 2.94.0`.
+ * @throws NixError NIX_TOO_OLD, NIX_COMMAND_FAILED where there is none
+ */
+export function checkedVersion(line: string): string {
+  const [version, major, minor] = /(\d+)\.(\d+)\S*/.exec(line) ?? [];
+  if (version === undefined) {
+    throw new NixError(
+      'NIX_COMMAND_FAILED',
+      'The installed Nix does not tell its version: check its installation.',
+    );
+  }
+  const older = Number(major) < OLDEST[0] || (Number(major) === OLDEST[0] && Number(minor) < OLDEST[1]);
+  if (older) {
+    throw new NixError('NIX_TOO_OLD', `Nix ${version} is too old: upgrade to ${OLDEST.join('.')} or newer.`);
+  }
+  return version;
+}
+
+/**
+ * Reads the configuration with one `nix` command, `config show` or, before 2.20, `show-config`.
+ * @throws NixError NIX_MISSING, NIX_TOO_OLD, NIX_COMMAND_FAILED
+ */
+export async function systemInfo(options: RunOptions = {}): Promise<NixSystemInfo> {
+  const version = await nixVersion(options);
+  const { nix } = await findNix(options.env);
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const command = major > 2 || minor >= 20 ? ['config', 'show'] : ['show-config'];
+  const json = await runText(nix, [...command, '--json', ...FLAKE_FEATURES], options, {
+    code: 'NIX_COMMAND_FAILED',
+    sentence: 'Nix could not show its configuration: see its message, and check nix.conf.',
+  });
+  return systemInfoOf(version, JSON.parse(json));
+}
+
+/** Picks the facts out of `nix config show --json`. */
+export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
+  const settings = new Map(Object.entries(config ?? {}));
+  const value = (name: string): unknown => (settings.get(name) as { value?: unknown } | undefined)?.value;
+  const list = (name: string): string[] => {
+    const found = value(name);
+    return Array.isArray(found) ? found.filter((item) => typeof item === 'string').sort() : [];
+  };
+  const number = (name: string, otherwise: number): number => {
+    const found = value(name);
+    return typeof found === 'number' ? found : otherwise;
+  };
+  const system = value('system');
+  if (typeof system !== 'string' || system === '') {
+    throw new NixError('NIX_COMMAND_FAILED', 'Nix does not tell what system this is: check nix.conf.');
+  }
+  const sandbox = value('sandbox');
+  return {
+    version,
+    system,
+    extraPlatforms: list('extra-platforms'),
+    systemFeatures: list('system-features'),
+    maxJobs: number('max-jobs', 1),
+    cores: number('cores', 0),
+    sandbox: sandbox === 'relaxed' ? 'relaxed' : sandbox === true || sandbox === 'true',
+    trustedUsers: list('trusted-users'),
+    allowedUsers: list('allowed-users'),
+    substituters: list('substituters'),
+  };
+}
