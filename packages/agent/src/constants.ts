@@ -1,11 +1,3 @@
-/** A lease lives this long without a heartbeat: BuildBuddy's figure; long enough for a stalled event loop, short for a user. */
-export const LEASE_MS = 10_000;
-/** Added before a silent lease is given elsewhere, so that a busy worker's late heartbeat still counts. */
-export const LEASE_GRACE_MS = 10_000;
-/** Three heartbeats fit into a lease. */
-export const HEARTBEAT_MS = 3_000;
-/** Machines that may fail at one derivation before it is given up. */
-export const MAX_ATTEMPTS = 5;
 /** Inputs of this many further derivations are fetched while the slots are busy: icecream measured -6 to -19 % with one. */
 export const AHEAD_SLOTS = 1;
 /** How long a home waits for a member to note its claims; a member that is slower loses its say. */

@@ -9,7 +9,7 @@ import { defineProtocol } from './protocol.ts';
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
 const path = v.pipe(v.string(), v.maxLength(400));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const bytes = v.instance(Uint8Array);
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
 
 /** Messages of a lease: which one, and which attempt at its derivation. */
 const lease = { lease: id, attempt: count };

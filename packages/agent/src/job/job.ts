@@ -29,6 +29,8 @@ export class Job {
   readonly wanted: Wanted[] = [];
   readonly timelines = new Map<string, Timeline>();
   readonly logs = new Map<string, BuildLog>();
+  /** Outputs of what was built, by derivation and output name: content-addressed ones are known only from here. */
+  readonly builtOutputs = new Map<string, ReadonlyMap<string, string>>();
   readonly failures: { drvPath: string; message: string }[] = [];
   /** What came home at the end, by peer. */
   resultFetched: { peer: string; bytes: number }[] = [];
@@ -145,6 +147,7 @@ export class Job {
       buildMs: number;
       fetched: readonly { peer: string; bytes: number }[];
       message?: string;
+      outputs?: ReadonlyMap<string, string>;
     },
   ): void {
     const timeline = this.#timeline(drvPath);
@@ -156,6 +159,7 @@ export class Job {
     timeline.buildMs = end.buildMs;
     timeline.fetched = end.fetched;
     this.logs.get(drvPath)?.end();
+    if (end.outputs !== undefined) this.builtOutputs.set(drvPath, end.outputs);
     if (end.outcome === 'failed') this.failures.push({ drvPath, message: end.message ?? 'build failed' });
     const tail = end.outcome === 'failed' ? (this.logs.get(drvPath)?.tail() ?? []) : undefined;
     this.emit({

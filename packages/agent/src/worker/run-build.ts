@@ -11,7 +11,8 @@ import type { LeaseMessage, LeaseOutcome } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
 
 export interface BuildProgress {
-  onLog(lines: string[]): void;
+  /** One line; the build's output waits while this does. */
+  onLog(line: string): Promise<void>;
   onPhase(phase: string): void;
 }
 
@@ -54,7 +55,7 @@ export class DerivationBuild implements AsyncDisposable {
         // The daemon's own remote builders would hand the build on behind the mesh's back.
         overrides: { builders: '' },
       });
-      for (const input of lease.inputs) await client.addTempRoot(input.path);
+      await client.addTempRoots(lease.inputs.map((input) => input.path));
       return build;
     } catch (error) {
       await build[Symbol.asyncDispose]();
@@ -67,7 +68,7 @@ export class DerivationBuild implements AsyncDisposable {
     const { lease, signal } = this.#init;
     const derivation = parseDerivation(lease.derivation, lease.drvPath);
     const outputs = [...derivation.outputs].filter(([, output]) => output.path !== '');
-    for (const [, output] of outputs) await this.#client.addTempRoot(output.path);
+    await this.#client.addTempRoots(outputs.map(([, output]) => output.path));
     const result = await this.#build(
       resolveDerivation(
         derivation,
@@ -86,11 +87,6 @@ export class DerivationBuild implements AsyncDisposable {
     return failureOutcome(result);
   }
 
-  /** Keeps paths alive on this connection until the build is disposed of. */
-  async root(paths: string[]): Promise<void> {
-    for (const path of paths) await this.#client.addTempRoot(path);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#init.signal.removeEventListener('abort', this.#close);
     this.#client.close();
@@ -105,7 +101,7 @@ export class DerivationBuild implements AsyncDisposable {
       this.#client.buildPathsWithResults([`${lease.drvPath}!*`], 'normal'),
       progress,
     );
-    const result = results[0]?.result;
+    const result = results[0];
     if (result === undefined) {
       throw new AgentError('WORK_MACHINE_FAILURE', `nix-daemon gave no result for ${lease.drvPath}.`);
     }
@@ -114,10 +110,8 @@ export class DerivationBuild implements AsyncDisposable {
 
   async #follow<T>(call: PromiseLike<T> & AsyncIterable<DaemonEvent>, progress: BuildProgress): Promise<T> {
     for await (const event of call) {
-      if (event.type === 'result' && event.result === 'build-log-line')
-        progress.onLog([String(event.fields[0] ?? '')]);
-      else if (event.type === 'result' && event.result === 'phase')
-        progress.onPhase(String(event.fields[0] ?? ''));
+      if (event.type === 'log' && !event.hook) await progress.onLog(event.line);
+      else if (event.type === 'phase') progress.onPhase(event.phase);
     }
     return call;
   }

@@ -1,0 +1,205 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createNet, type Logger, loadOrCreateIdentity, type MeshNet, systemClock } from '@mesh/net';
+import { DaemonClient, DaemonPool, nixSystemInfo } from '@mesh/nix';
+import { createTransfer, isTransferError, type Transfer } from '@mesh/transfer';
+import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import { readSettings } from './config.ts';
+import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
+import { ControlHandler } from './control/control-handler.ts';
+import { ControlServer } from './control/control-server.ts';
+import { Home } from './home/home.ts';
+import { JobRunner } from './job/job-runner.ts';
+import { stderrLogger } from './logger.ts';
+import { capabilityOf, type MachineCapability, measureLoad } from './machine.ts';
+import { memoryChannelPair } from './memory-channel.ts';
+import { resolvePaths } from './paths.ts';
+import { Store } from './store.ts';
+import { AGENT_VERSION } from './version.ts';
+import { OutputRoots } from './worker/output-roots.ts';
+import { Worker } from './worker/worker.ts';
+
+export interface AgentInit {
+  stateDir?: string;
+  socketDir?: string;
+  name?: string;
+  listenPort?: number;
+  /** Multiaddrs of agents to call. */
+  peers?: string[];
+  mdns?: boolean;
+  slots?: number;
+  /** Serve the local API on its sockets; a command that brings its own agent does not. */
+  serveControl: boolean;
+  logger?: Logger;
+  /** Path of nix-daemon's socket, where it is not the usual one. */
+  daemonSocket?: string;
+}
+
+/** A running agent: the one place where all parts are put together. */
+export interface Agent {
+  readonly control: ControlHandler;
+  readonly net: MeshNet;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds an agent out of its parts. Nothing listens before `start`.
+ * @throws AgentError AGENT_BAD_CONFIG; NixError where Nix or its daemon is missing or too old; NetError for a bad identity file
+ */
+export async function createAgent(init: AgentInit): Promise<Agent> {
+  const paths = resolvePaths({ uid: process.getuid?.() ?? 0, env: process.env, stateDir: init.stateDir });
+  const stateDir = init.stateDir ?? paths.stateDir;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const settings = readSettings(stateDir, init);
+  const logger = init.logger ?? stderrLogger();
+  const clock = systemClock;
+  const incarnation = randomBytes(6).toString('hex');
+  const daemon = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
+
+  const capability = capabilityOf(await nixSystemInfo(), settings.slots);
+  const trust = await probeTrust(daemon);
+  const identity = await loadOrCreateIdentity(stateDir);
+  const pool = new DaemonPool({ ...daemon, max: 4 });
+  const store = new Store(pool);
+  const net = await createNet(
+    {
+      stateDir,
+      name: settings.name,
+      listenPort: settings.listenPort,
+      discovery: { mdns: settings.mdns },
+      peers: settings.peers,
+      agentVersion: AGENT_VERSION,
+    },
+    { logger, clock, identity },
+  );
+  const transfer = createTransfer(
+    { cacheDir: join(stateDir, 'cache'), ...(init.daemonSocket ? { daemonSocket: init.daemonSocket } : {}) },
+    { net, identity, pool, logger, clock },
+  );
+  const fetcher = transferFetcher(transfer);
+  const worker = new Worker(
+    {
+      self: net.self.peerId,
+      name: net.self.name,
+      incarnation,
+      capability,
+      aheadSlots: AHEAD_SLOTS,
+      daemonSocket: init.daemonSocket,
+    },
+    {
+      clock,
+      logger,
+      fetcher,
+      roots: new OutputRoots(() => DaemonClient.connect(daemon)),
+      signOutputs: async (outputs) => {
+        // An untrusted user may sign nothing; its outputs serve this machine alone.
+        if (trust === 'untrusted') return new Map();
+        const infos = await transfer.signOutputs(outputs);
+        return new Map(infos.map((info) => [info.path, info.narSize]));
+      },
+      missingPaths: (error) =>
+        isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [],
+    },
+  );
+  const home = new Home(
+    { self: net.self.peerId, incarnation },
+    { net, clock, logger, storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines) },
+  );
+  let announce: () => void = () => undefined;
+  const runner = new JobRunner({
+    net,
+    home,
+    clock,
+    logger,
+    planner: store.plannerComponents((asked) => transfer.whoHas(asked)),
+    fetcher,
+    rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
+    randomId: () => randomBytes(6).toString('hex'),
+    isLost: (error) => isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE',
+    onJobsChanged: () => announce(),
+  });
+  const control = new ControlHandler({
+    net,
+    runner,
+    version: AGENT_VERSION,
+    nixVersion: capability.nixVersion,
+  });
+  const server = init.serveControl
+    ? new ControlServer(init.socketDir ?? paths.socketDir, control, logger)
+    : undefined;
+  let loadTimer: NodeJS.Timeout | undefined;
+  announce = () => void publish(net, capability, worker.running, home.running);
+
+  return {
+    control,
+    net,
+    async start() {
+      await server?.start();
+      const [homeEnd, workerEnd] = memoryChannelPair<HomeMessage, WorkerMessage>();
+      home.attachOwnWorker(homeEnd);
+      void worker.serve(net.self.peerId, workerEnd);
+      if (trust === 'untrusted') {
+        logger.warn(
+          'nix-daemon does not trust this user: the agent builds for itself alone. Add the user to trusted-users in nix.conf to lend this machine to the mesh.',
+        );
+      } else {
+        net.handle(workProtocol, (channel, peerId) => worker.serve(peerId, channel));
+      }
+      home.start();
+      await transfer.start();
+      await net.start();
+      announce();
+      loadTimer = setInterval(announce, LOAD_INTERVAL_MS);
+      loadTimer.unref();
+      logger.info(
+        { peerId: net.self.peerId, meshId: net.meshId, systems: capability.systems, slots: capability.slots },
+        `agent ${net.self.name} is up`,
+      );
+    },
+    async stop() {
+      clearInterval(loadTimer);
+      await server?.stop();
+      home.stop();
+      await worker.stop();
+      await net.stop();
+      await transfer.stop();
+      pool.close();
+    },
+  };
+}
+
+async function publish(
+  net: MeshNet,
+  capability: MachineCapability,
+  running: number,
+  jobs: number,
+): Promise<void> {
+  const load = await measureLoad(running);
+  net.publish({ ...capability, agentVersion: AGENT_VERSION, load, speed: 1, jobs });
+}
+
+/** Whether this agent's daemon lets it build input-addressed derivations and import what it has verified itself. */
+async function probeTrust(options: { socketPath?: string }): Promise<DaemonClient['trust']> {
+  const client = await DaemonClient.connect(options);
+  try {
+    // Before 1.35 the daemon does not say; root is always trusted.
+    if (client.trust === 'unknown') return process.getuid?.() === 0 ? 'trusted' : 'untrusted';
+    return client.trust;
+  } finally {
+    client.close();
+  }
+}
+
+function transferFetcher(transfer: Transfer) {
+  return {
+    async fetchClosure(
+      wanted: readonly { path: string; holders: readonly string[] }[],
+      options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
+    ): Promise<{ sources: { peer: string; bytes: number }[] }> {
+      const { sources } = await transfer.fetchClosure(wanted, options);
+      return { sources: [...sources].map(([peer, bytes]) => ({ peer, bytes })) };
+    },
+  };
+}

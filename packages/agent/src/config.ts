@@ -1,0 +1,94 @@
+import { hostname } from 'node:os';
+import Conf from 'conf';
+import { AgentError } from './errors.ts';
+
+/** What an owner may set for a machine's agent; everything else is detected. Kept in `config.json` of the state directory. */
+export interface AgentConfig {
+  /** Version of this file's format. */
+  configVersion: 1;
+  /** Name of this machine in the mesh; its host name by default. */
+  name?: string;
+  /** TCP port of the control plane; 0 for any free one. */
+  listenPort?: number;
+  /** Multiaddrs of agents to call, for networks without multicast. */
+  peers?: string[];
+  /** Whether to look for agents by multicast DNS. */
+  mdns?: boolean;
+  /** Builds at once; Nix's `max-jobs` by default. */
+  slots?: number;
+}
+
+const DEFAULT_LISTEN_PORT = 4747;
+const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
+
+const schema = {
+  configVersion: { const: 1 },
+  name: { type: 'string', pattern: NAME_PATTERN },
+  listenPort: { type: 'integer', minimum: 0, maximum: 65_535 },
+  peers: { type: 'array', items: { type: 'string', pattern: '^/' }, maxItems: 64 },
+  mdns: { type: 'boolean' },
+  slots: { type: 'integer', minimum: 0, maximum: 4_096 },
+} as const;
+
+/** Settings in force: the file's, overridden by the command line's. */
+export interface AgentSettings {
+  name: string;
+  listenPort: number;
+  peers: string[];
+  mdns: boolean;
+  slots: number | undefined;
+}
+
+/**
+ * Reads `config.json` under `stateDir` (there need be none) and puts the command line's settings over it.
+ * @throws AgentError AGENT_BAD_CONFIG: names the place
+ */
+export function readSettings(stateDir: string, given: Partial<AgentSettings>): AgentSettings {
+  const file = readConfig(stateDir);
+  const name = given.name ?? file.name ?? defaultName(hostname());
+  if (!new RegExp(NAME_PATTERN).test(name)) {
+    throw new AgentError(
+      'AGENT_BAD_CONFIG',
+      `${JSON.stringify(name)} cannot be a machine's name; use up to 63 letters, digits, dots, dashes and underscores.`,
+      { exitCode: 2 },
+    );
+  }
+  return {
+    name,
+    listenPort: given.listenPort ?? file.listenPort ?? DEFAULT_LISTEN_PORT,
+    peers: [...(file.peers ?? []), ...(given.peers ?? [])],
+    mdns: given.mdns ?? file.mdns ?? true,
+    slots: given.slots ?? file.slots,
+  };
+}
+
+function readConfig(stateDir: string): Partial<AgentConfig> {
+  try {
+    const conf = new Conf<AgentConfig>({
+      cwd: stateDir,
+      configName: 'config',
+      rootSchema: { additionalProperties: false },
+      schema,
+      // A file that is wrong must be mended by its owner, never thrown away.
+      clearInvalidConfig: false,
+    });
+    return conf.store;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AgentError(
+      'AGENT_BAD_CONFIG',
+      `${stateDir}/config.json is wrong (${reason}); mend or remove it.`,
+      { cause },
+    );
+  }
+}
+
+/** A host name as a machine's name: what does not fit is left out. */
+function defaultName(host: string): string {
+  const name = host
+    .replace(/\..*$/, '')
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[^A-Za-z0-9]+/, '')
+    .slice(0, 63);
+  return name === '' ? 'machine' : name;
+}

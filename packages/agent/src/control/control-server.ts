@@ -1,0 +1,176 @@
+import { chmod, mkdir, unlink } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from '@mesh/net';
+import {
+  ADMIN_METHODS,
+  ADMIN_SOCKET,
+  type BuildInput,
+  buildInputSchema,
+  CONTROL_VERSION,
+  type ControlRequest,
+  type ControlResponse,
+  controlRequestSchema,
+  USER_SOCKET,
+} from '@mesh/wire';
+import * as v from 'valibot';
+import { AgentError, describeError } from '../errors.ts';
+import type { ControlHandler } from './control-handler.ts';
+import { readLines, writeLine } from './line-socket.ts';
+
+/**
+ * The local API on two Unix sockets. Node cannot ask a Unix peer for its credentials, so the files' permissions tell callers apart:
+ * everybody may open `agent.sock` (whoever may build with Nix may build with the mesh), only the agent's own user `admin.sock`.
+ */
+export class ControlServer {
+  readonly #dir: string;
+  readonly #handler: ControlHandler;
+  readonly #logger: Logger;
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+
+  constructor(dir: string, handler: ControlHandler, logger: Logger) {
+    this.#dir = dir;
+    this.#handler = handler;
+    this.#logger = logger;
+  }
+
+  /** @throws AgentError AGENT_ALREADY_RUNNING, AGENT_SOCKET */
+  async start(): Promise<void> {
+    try {
+      await mkdir(this.#dir, { recursive: true, mode: 0o755 });
+      await this.#listen(ADMIN_SOCKET, 0o600, true);
+      await this.#listen(USER_SOCKET, 0o666, false);
+    } catch (cause) {
+      if (cause instanceof AgentError) throw cause;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new AgentError(
+        'AGENT_SOCKET',
+        `The agent cannot open its sockets in ${this.#dir} (${reason}); give it another --state-dir or MESH_SOCKET_DIR.`,
+        { cause },
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
+
+  async #listen(name: string, mode: number, admin: boolean): Promise<void> {
+    const path = join(this.#dir, name);
+    await removeStale(path);
+    const server = createServer((socket) => void this.#serve(socket, admin));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      // Nobody may slip in between binding and chmod.
+      const before = process.umask(0o777 & ~mode);
+      server.listen(path, resolve);
+      process.umask(before);
+    });
+    await chmod(path, mode);
+    this.#servers.push(server);
+  }
+
+  async #serve(socket: Socket, admin: boolean): Promise<void> {
+    this.#sockets.add(socket);
+    const gone = new AbortController();
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      gone.abort();
+    });
+    // A client that breaks off is seen by 'close'.
+    socket.on('error', () => undefined);
+    const emit = (response: ControlResponse): Promise<void> => writeLine(socket, response);
+    try {
+      const lines = readLines(socket);
+      const first = await lines.next();
+      if (first.done) return;
+      const request = parseRequest(first.value);
+      if (ADMIN_METHODS.includes(request.method) && !admin) {
+        throw new AgentError(
+          'AGENT_NOT_PERMITTED',
+          `Only the user that runs the agent may ask for ${request.method}; run the command as that user (root: sudo).`,
+        );
+      }
+      const inputs = request.method === 'build' ? parseInputs(lines) : noInputs(lines);
+      const value = await this.#handler.handle(request, { inputs, signal: gone.signal, emit });
+      await emit({ type: 'result', value });
+    } catch (error) {
+      if (!gone.signal.aborted) {
+        const { code, message, exitCode } = describeError(error);
+        if (code === 'MESH_INTERNAL') this.#logger.error({ err: error }, 'a request failed unexpectedly');
+        await emit({ type: 'error', code, message, exitCode });
+      }
+    }
+    socket.end();
+  }
+}
+
+/** @throws AgentError AGENT_BAD_REQUEST, AGENT_VERSION */
+function parseRequest(value: unknown): ControlRequest {
+  const version = v.safeParse(v.object({ version: v.number() }), value);
+  if (version.success && version.output.version !== CONTROL_VERSION) {
+    throw new AgentError(
+      'AGENT_VERSION',
+      `The command speaks version ${version.output.version} of the local API, the running agent ${CONTROL_VERSION}; restart the agent after an upgrade.`,
+    );
+  }
+  const parsed = v.safeParse(controlRequestSchema, value);
+  if (parsed.success) return parsed.output;
+  throw new AgentError(
+    'AGENT_BAD_REQUEST',
+    `The agent does not understand this request (${parsed.issues[0].message}); use the mesh command of its own version.`,
+  );
+}
+
+async function* parseInputs(lines: AsyncGenerator<unknown>): AsyncGenerator<BuildInput> {
+  for await (const line of lines) {
+    const parsed = v.safeParse(buildInputSchema, line);
+    if (!parsed.success) {
+      throw new AgentError(
+        'AGENT_BAD_REQUEST',
+        'The agent does not understand what is to be built; use the mesh command.',
+      );
+    }
+    yield parsed.output;
+    // After this nothing is read but the connection's end, which cancels.
+    if (parsed.output.type === 'evaluated') return void drainInBackground(lines);
+  }
+  // The client left in the middle of its evaluation: its socket's close cancels the job.
+}
+
+/** Nothing is due after any other request. A socket that nobody reads would never tell that its other end is gone. */
+function noInputs(lines: AsyncGenerator<unknown>): AsyncIterable<BuildInput> {
+  drainInBackground(lines);
+  return { [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true, value: undefined }) }) };
+}
+
+function drainInBackground(lines: AsyncGenerator<unknown>): void {
+  const read = async (): Promise<void> => {
+    for await (const _ of lines);
+  };
+  // A broken connection has been seen by 'close'.
+  read().catch(() => undefined);
+}
+
+/** Removes a socket that an agent which is no more left behind. @throws AgentError AGENT_ALREADY_RUNNING */
+async function removeStale(path: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (alive) {
+    throw new AgentError(
+      'AGENT_ALREADY_RUNNING',
+      `An agent is already running on this machine (${path} answers); stop it first or use another --state-dir.`,
+    );
+  }
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
+}

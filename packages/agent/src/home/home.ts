@@ -1,0 +1,429 @@
+import type { Channel, Clock, Logger, MeshNet } from '@mesh/net';
+import { type HomeEffect, type HomeEvent, initialHome, type JobOptions, stepHome } from '@mesh/schedule';
+import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import type { Job } from '../job/job.ts';
+import type { PlannedDerivation } from '../job/planner.ts';
+import type { WorkChannel } from '../memory-channel.ts';
+import { StepLoop } from '../step-loop.ts';
+import { Claims } from './claims.ts';
+import { Holders } from './holders.ts';
+
+type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
+type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
+
+export interface HomeInit {
+  self: string;
+  /** Tells this run's leases from those of an earlier one. */
+  incarnation: string;
+}
+
+export interface HomeComponents {
+  net: MeshNet;
+  clock: Clock;
+  logger: Logger;
+  /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
+  storeLog(drvPath: string, lines: string[]): Promise<void>;
+}
+
+/** How a run of a job through the scheduler ended. */
+export interface RunEnd {
+  ok: boolean;
+  cancelled: boolean;
+  failed: readonly string[];
+}
+
+/** One pass of a job through the scheduler; a job whose result was lost makes another. */
+interface Run {
+  job: Job;
+  resolve(end: RunEnd): void;
+}
+
+/** What the home knows of a lease it gave out. */
+interface Granted {
+  drvPath: string;
+  peerId: string;
+  buildMs: number;
+  fetched: { peer: string; bytes: number }[];
+}
+
+/**
+ * The agent where jobs were submitted: owns their graphs, ready queue and leases. Carries out what the home state machine decides:
+ * leases go to workers over the work protocol, this machine's own worker included.
+ */
+export class Home {
+  readonly holders = new Holders();
+  readonly #init: HomeInit;
+  readonly #components: HomeComponents;
+  readonly #loop: StepLoop<HomeEvent, HomeEffect>;
+  readonly #claims: Claims;
+  readonly #workers = new Map<string, WorkChannel<HomeMessage, WorkerMessage>>();
+  readonly #opening = new Set<string>();
+  readonly #slots = new Map<string, number>();
+  readonly #runs = new Map<string, Run>();
+  readonly #planned = new Map<string, PlannedDerivation>();
+  readonly #producers = new Map<string, string>();
+  readonly #granted = new Map<string, Granted>();
+
+  constructor(init: HomeInit, components: HomeComponents) {
+    this.#init = init;
+    this.#components = components;
+    const state = initialHome({ self: init.self, incarnation: init.incarnation });
+    this.#loop = new StepLoop({
+      clock: components.clock,
+      step: (event) => stepHome(state, event).effects,
+      perform: (effect) => this.#perform(effect),
+      tick: { type: 'tick' } as HomeEvent,
+    });
+    this.#claims = new Claims({
+      net: components.net,
+      clock: components.clock,
+      logger: components.logger,
+      dispatch: (event) => this.#dispatch(event),
+    });
+  }
+
+  start(): void {
+    const { events } = this.#components.net;
+    this.#claims.start();
+    events.on('member-up', (peerId) => {
+      this.#claims.memberUp(peerId);
+      if (this.#runs.size > 0) void this.#call(peerId);
+      for (const { job } of this.#runs.values())
+        job.emit({ type: 'peer', peer: this.#nameOf(peerId), state: 'up' });
+    });
+    events.on('member-down', (peerId) => {
+      this.#claims.memberDown(peerId);
+      this.#workerGone(peerId);
+      for (const { job } of this.#runs.values())
+        job.emit({ type: 'peer', peer: this.#nameOf(peerId), state: 'down' });
+    });
+  }
+
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  /** Jobs under way. */
+  get running(): number {
+    return new Set([...this.#runs.values()].map((run) => run.job)).size;
+  }
+
+  /** Build slots of the workers that have introduced themselves, by peer id. */
+  slots(): ReadonlyMap<string, number> {
+    return this.#slots;
+  }
+
+  /** This machine's own worker: a worker like any other, at distance zero. */
+  attachOwnWorker(channel: WorkChannel<HomeMessage, WorkerMessage>): void {
+    this.#attach(this.#init.self, channel);
+  }
+
+  /** Calls every connected member's worker ahead of need: evaluation takes longer than that. */
+  callWorkers(): void {
+    for (const peerId of this.#components.net.connectedMembers()) void this.#call(peerId);
+  }
+
+  /** Starts a pass; the promise is for its end. */
+  begin(runId: string, job: Job, options: JobOptions): Promise<RunEnd> {
+    return new Promise((resolve) => {
+      this.#runs.set(runId, { job, resolve });
+      this.callWorkers();
+      this.#dispatch({ type: 'job-added', job: runId, options });
+    });
+  }
+
+  add(runId: string, derivations: readonly PlannedDerivation[]): void {
+    for (const planned of derivations) {
+      this.#planned.set(planned.node.drvPath, planned);
+      for (const output of planned.node.outputs) this.#producers.set(output, planned.node.drvPath);
+    }
+    const nodes = derivations.map((planned) => planned.node);
+    if (nodes.length > 0) this.#dispatch({ type: 'derivations-added', job: runId, derivations: nodes });
+  }
+
+  seal(runId: string): void {
+    this.#dispatch({ type: 'job-sealed', job: runId });
+  }
+
+  cancel(runId: string): void {
+    this.#dispatch({ type: 'job-cancelled', job: runId });
+  }
+
+  #perform(effect: Exclude<HomeEffect, { type: 'wake-at' }>): void {
+    switch (effect.type) {
+      case 'grant':
+        this.#grant(effect);
+        break;
+      case 'revoke':
+        this.#send(effect.peerId, { type: 'revoke', lease: effect.lease, attempt: effect.attempt });
+        break;
+      case 'cancel':
+        this.#send(effect.peerId, {
+          type: 'cancel',
+          lease: effect.lease,
+          attempt: effect.attempt,
+          reason: effect.reason.slice(0, 500),
+        });
+        this.#granted.delete(effect.lease);
+        break;
+      case 'advertise':
+        this.#send(effect.peerId, { type: 'advertise', work: effect.work });
+        break;
+      case 'derivation-finished':
+        this.#derivationFinished(effect);
+        break;
+      case 'derivation-lost':
+        for (const { job } of this.#runsOf(effect.jobs)) {
+          job.reopened(effect.drvPath);
+          job.emit({
+            type: 'note',
+            level: 'warn',
+            message: `The machine that had built ${effect.drvPath} is gone; building it again.`,
+          });
+        }
+        break;
+      case 'attempt-failed':
+        for (const { job } of this.#runs.values())
+          job.requeued(effect.drvPath, effect.peerId, effect.message);
+        this.#granted.delete(effect.lease);
+        break;
+      case 'impossible':
+        // The `derivation-finished` that follows tells the job.
+        break;
+      case 'job-finished':
+        this.#jobFinished(effect);
+        break;
+      case 'claim':
+      case 'release':
+        this.#claims.perform(effect);
+        break;
+    }
+  }
+
+  #grant(effect: Effect<'grant'>): void {
+    const { peerId, lease, attempt, drvPath } = effect;
+    const planned = this.#planned.get(drvPath);
+    if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
+    this.#granted.set(lease, { drvPath, peerId, buildMs: 0, fetched: [] });
+    for (const { job } of this.#runs.values()) job.leased(drvPath, peerId, attempt, effect.reason);
+    this.#send(peerId, {
+      type: 'lease',
+      lease,
+      attempt,
+      kind: 'derivation',
+      request: effect.request,
+      job: effect.job,
+      drvPath,
+      derivation: planned.bytes,
+      inputs: planned.inputs.map((path) => ({ path, holders: this.#holdersOf(path) })),
+      method: planned.method,
+      ahead: effect.ahead,
+      cores: 0,
+      leaseMs: Math.max(100, effect.deadline - this.#components.clock.monotonic()),
+    });
+  }
+
+  /** What nobody has built for this home it has itself: sources, and what was valid here at the start. */
+  #holdersOf(path: string): string[] {
+    const known = this.holders.of(path);
+    return known.length > 0 ? known : [this.#init.self];
+  }
+
+  #derivationFinished(effect: Effect<'derivation-finished'>): void {
+    const { drvPath, outcome } = effect;
+    const planned = this.#planned.get(drvPath);
+    const granted =
+      'lease' in outcome && outcome.lease !== undefined ? this.#granted.get(outcome.lease) : undefined;
+    if (outcome.type === 'built') {
+      for (const output of outcome.outputs) this.holders.add(output.path, outcome.peerId);
+      // To build it, that machine had to have the inputs.
+      for (const input of planned?.inputs ?? []) {
+        if (this.holders.of(input).length > 0) this.holders.add(input, outcome.peerId);
+      }
+    } else if (outcome.type === 'valid') {
+      for (const path of planned?.node.outputs ?? []) {
+        for (const peer of outcome.holders) this.holders.add(path, peer);
+      }
+    }
+    const peerId = outcome.type === 'valid' ? null : (outcome.peerId ?? null);
+    const runs = this.#runsOf(effect.jobs);
+    for (const { job } of runs) {
+      job.finished(drvPath, {
+        outcome: outcome.type,
+        peerId,
+        buildMs: granted?.buildMs ?? 0,
+        fetched: granted?.fetched ?? [],
+        ...(outcome.type === 'failed' ? { message: outcome.message } : {}),
+        ...(outcome.type === 'built'
+          ? { outputs: new Map(outcome.outputs.map(({ name, path }) => [name, path])) }
+          : {}),
+      });
+    }
+    const log = runs[0]?.job.logs.get(drvPath)?.lines() ?? [];
+    if (peerId !== null && peerId !== this.#init.self && log.length > 0) this.#storeLog(drvPath, log);
+    if ('lease' in outcome && outcome.lease !== undefined) this.#granted.delete(outcome.lease);
+  }
+
+  #storeLog(drvPath: string, lines: string[]): void {
+    this.#components.storeLog(drvPath, lines).catch((error: unknown) => {
+      this.#components.logger.warn({ err: error, drvPath }, 'a build log could not be stored');
+    });
+  }
+
+  #jobFinished(effect: Effect<'job-finished'>): void {
+    const run = this.#runs.get(effect.job);
+    if (run === undefined) return;
+    this.#runs.delete(effect.job);
+    for (const drvPath of effect.skipped) {
+      run.job.finished(drvPath, {
+        outcome: effect.cancelled ? 'cancelled' : 'skipped',
+        peerId: null,
+        buildMs: 0,
+        fetched: [],
+      });
+    }
+    if (this.#runs.size === 0) {
+      this.#planned.clear();
+      this.#producers.clear();
+      this.#granted.clear();
+    }
+    run.resolve({ ok: effect.ok, cancelled: effect.cancelled, failed: effect.failed });
+  }
+
+  #runsOf(jobs: readonly string[]): Run[] {
+    return jobs.flatMap((job) => this.#runs.get(job) ?? []);
+  }
+
+  async #call(peerId: string): Promise<void> {
+    const { net, logger } = this.#components;
+    if (this.#workers.has(peerId) || this.#opening.has(peerId) || !net.rolesOf(peerId).includes('build'))
+      return;
+    this.#opening.add(peerId);
+    try {
+      const channel: Channel<HomeMessage, WorkerMessage> = await net.open(peerId, workProtocol);
+      this.#attach(peerId, channel);
+    } catch (error) {
+      logger.info({ err: error, peerId }, 'a member takes no work at the moment');
+    } finally {
+      this.#opening.delete(peerId);
+    }
+  }
+
+  #attach(peerId: string, channel: WorkChannel<HomeMessage, WorkerMessage>): void {
+    this.#workers.set(peerId, channel);
+    void this.#listen(peerId, channel);
+  }
+
+  async #listen(peerId: string, channel: WorkChannel<HomeMessage, WorkerMessage>): Promise<void> {
+    try {
+      for await (const message of channel) this.#receive(peerId, message);
+    } catch (error) {
+      this.#components.logger.info({ err: error, peerId }, 'the work stream of a member broke');
+    }
+    if (this.#workers.get(peerId) === channel) this.#workerGone(peerId);
+  }
+
+  #workerGone(peerId: string): void {
+    this.#workers.delete(peerId);
+    this.#slots.delete(peerId);
+    this.holders.dropPeer(peerId);
+    this.#dispatch({ type: 'worker-down', peerId });
+  }
+
+  #receive(peerId: string, message: WorkerMessage): void {
+    switch (message.type) {
+      case 'worker': {
+        this.#slots.set(peerId, message.slots);
+        const { systems, systemFeatures: features, slots } = message;
+        const worker = {
+          peerId,
+          name: this.#nameOf(peerId),
+          isHome: peerId === this.#init.self,
+          systems,
+          features,
+          slots,
+        };
+        this.#dispatch({ type: 'worker-up', worker });
+        break;
+      }
+      case 'steal':
+      case 'unsteal':
+      case 'heartbeat':
+        this.#dispatch({ ...message, peerId });
+        break;
+      case 'fetching':
+        this.#eachJob(peerId, message.lease, (job, drvPath) =>
+          job.fetching(drvPath, peerId, message.paths, message.bytes),
+        );
+        break;
+      case 'fetched':
+        this.#eachJob(peerId, message.lease, (job, drvPath) => job.fetched(drvPath));
+        break;
+      case 'started':
+        this.#eachJob(peerId, message.lease, (job, drvPath) => job.started(drvPath, peerId));
+        this.#dispatch({ type: 'started', peerId, lease: message.lease, attempt: message.attempt });
+        break;
+      case 'log':
+        this.#eachJob(peerId, message.lease, (job, drvPath) =>
+          job.log(drvPath, message.lines, message.phase),
+        );
+        break;
+      case 'returned':
+        this.#lost(message.missing);
+        this.#dispatch({
+          type: 'returned',
+          peerId,
+          lease: message.lease,
+          attempt: message.attempt,
+          reason: message.reason,
+          detail: message.detail,
+        });
+        break;
+      case 'result': {
+        const granted = this.#granted.get(message.lease);
+        if (granted !== undefined && granted.peerId === peerId) {
+          granted.buildMs = message.buildMs;
+          granted.fetched = message.fetched;
+        }
+        const { lease, attempt, outcome } = message;
+        this.#dispatch({ type: 'result', peerId, lease, attempt, outcome });
+        break;
+      }
+    }
+  }
+
+  /** Inputs that no member could give a worker: whoever built them must do it again. */
+  #lost(paths: readonly string[]): void {
+    for (const path of paths) {
+      const drvPath = this.#producers.get(path);
+      this.holders.dropPath(path);
+      if (drvPath !== undefined) this.#dispatch({ type: 'outputs-lost', drvPath });
+    }
+  }
+
+  #eachJob(peerId: string, lease: string, tell: (job: Job, drvPath: string) => void): void {
+    const granted = this.#granted.get(lease);
+    if (granted === undefined || granted.peerId !== peerId) return;
+    for (const { job } of this.#runs.values()) tell(job, granted.drvPath);
+  }
+
+  #nameOf(peerId: string): string {
+    return (
+      this.#components.net.members().find((member) => member.peerId === peerId)?.name ?? peerId.slice(-8)
+    );
+  }
+
+  #send(peerId: string, message: HomeMessage): void {
+    this.#workers
+      .get(peerId)
+      ?.send(message)
+      .catch((error: unknown) => {
+        // The stream's end requeues whatever this worker had.
+        this.#components.logger.debug({ err: error, peerId }, 'a message to a worker was not sent');
+      });
+  }
+
+  #dispatch(event: WithoutNow<HomeEvent>): void {
+    this.#loop.dispatch(event as HomeEvent);
+  }
+}

@@ -1,0 +1,289 @@
+import type { Clock, Logger, MeshNet } from '@mesh/net';
+import type { JobOptions } from '@mesh/schedule';
+import type { BuildInput, BuildOptions } from '@mesh/wire';
+import { MAX_FINISHED_JOBS, MAX_REPLANS } from '../constants.ts';
+import { AgentError } from '../errors.ts';
+import type { Home, RunEnd } from '../home/home.ts';
+import { batches } from './batches.ts';
+import { Job } from './job.ts';
+import { Planner, type PlannerComponents, type Wanted } from './planner.ts';
+
+/** Brings wanted paths home. */
+export interface ResultFetcher {
+  fetchClosure(
+    paths: readonly { path: string; holders: readonly string[] }[],
+    options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
+  ): Promise<{ sources: { peer: string; bytes: number }[] }>;
+}
+
+export interface JobRunnerComponents {
+  net: MeshNet;
+  home: Home;
+  clock: Clock;
+  logger: Logger;
+  planner: PlannerComponents;
+  fetcher: ResultFetcher;
+  /** Roots these paths for the time of a job; returns the way out. */
+  rootPaths(): Promise<{ add(paths: string[]): Promise<void>; release(): void }>;
+  randomId(): string;
+  /** Whether this error says that nobody has a path any more. */
+  isLost(error: unknown): boolean;
+  /** Says to the mesh how many jobs run here. */
+  onJobsChanged(): void;
+}
+
+/** Takes jobs from submission to result: plan while evaluation streams, let the scheduler run it, bring the wanted closure home. */
+export class JobRunner {
+  readonly #components: JobRunnerComponents;
+  readonly #jobs = new Map<string, Job>();
+
+  constructor(components: JobRunnerComponents) {
+    this.#components = components;
+  }
+
+  /** Newest first. */
+  jobs(): Job[] {
+    return [...this.#jobs.values()].reverse();
+  }
+
+  /**
+   * Registers a job, so that its events can be listened to before it runs.
+   * @throws AgentError BUILD_UNKNOWN_MACHINE: before anything is built
+   */
+  create(options: BuildOptions): Job {
+    const { net, clock, randomId } = this.#components;
+    this.#selectors(options);
+    const job = new Job({
+      id: randomId(),
+      options,
+      home: net.self.peerId,
+      homeName: net.self.name,
+      nameOf: (peerId) => this.#nameOf(peerId),
+      nowMs: () => clock.monotonic(),
+      wallMs: () => clock.now(),
+    });
+    this.#jobs.set(job.id, job);
+    this.#forgetOld();
+    return job;
+  }
+
+  /**
+   * Runs a job to its end. A failed build is an end (`job.state`); what throws is the job's own trouble (unreadable derivation,
+   * lost result).
+   */
+  async run(job: Job, inputs: AsyncIterable<BuildInput>, signal: AbortSignal): Promise<void> {
+    const { net, onJobsChanged, rootPaths } = this.#components;
+    job.emit({ type: 'job-started', job: job.id, home: net.self.name });
+    const roots = await rootPaths();
+    try {
+      const end = await this.#runOnce(job, inputs, signal, roots.add, 0);
+      if (end.cancelled || signal.aborted) job.end('cancelled');
+      else job.end(end.failed.length > 0 || !end.ok ? 'failed' : 'built');
+      await this.#announceEnd(job);
+    } catch (error) {
+      job.end(signal.aborted ? 'cancelled' : 'failed');
+      throw error;
+    } finally {
+      roots.release();
+      this.#dropLogs(job);
+      onJobsChanged();
+    }
+  }
+
+  async #runOnce(
+    job: Job,
+    inputs: AsyncIterable<BuildInput>,
+    signal: AbortSignal,
+    root: (paths: string[]) => Promise<void>,
+    pass: number,
+  ): Promise<RunEnd> {
+    const { home, onJobsChanged } = this.#components;
+    const runId = pass === 0 ? job.id : `${job.id}.${pass}`;
+    const planner = new Planner(this.#components.planner);
+    const ended = home.begin(runId, job, this.#selectors(job.options));
+    onJobsChanged();
+    const cancel = (): void => home.cancel(runId);
+    signal.addEventListener('abort', cancel, { once: true });
+    if (signal.aborted) cancel();
+    try {
+      await this.#feed(job, runId, planner, inputs, signal, root, pass);
+    } catch (error) {
+      home.cancel(runId);
+      await ended;
+      throw error;
+    }
+    home.seal(runId);
+    const end = await ended;
+    signal.removeEventListener('abort', cancel);
+    if (end.cancelled || job.options.dryRun || (!end.ok && !job.options.keepGoing)) return end;
+    try {
+      await this.#fetchResults(job, planner, new Set(end.failed), signal);
+    } catch (error) {
+      if (signal.aborted) return { ...end, cancelled: true };
+      if (!this.#components.isLost(error) || pass >= MAX_REPLANS) throw error;
+      const message = 'A machine left with a result before it came home; building what was lost again.';
+      job.emit({ type: 'note', level: 'warn', message });
+      return this.#runOnce(job, replay(job.wanted), signal, root, pass + 1);
+    }
+    return end;
+  }
+
+  /** Plans derivations as evaluation finds them and hands them to the scheduler. */
+  async #feed(
+    job: Job,
+    runId: string,
+    planner: Planner,
+    inputs: AsyncIterable<BuildInput>,
+    signal: AbortSignal,
+    root: (paths: string[]) => Promise<void>,
+    pass: number,
+  ): Promise<void> {
+    const { home } = this.#components;
+    for await (const batch of batches(untilEvaluated(inputs))) {
+      if (signal.aborted) return;
+      if (pass === 0) job.wanted.push(...batch);
+      await root(batch.map((wanted) => wanted.drvPath));
+      const plan = await planner.plan(batch);
+      for (const [path, peers] of plan.held) for (const peer of peers) home.holders.add(path, peer);
+      job.planned(plan.derivations, plan.held.size, plan.validCount);
+      job.slots = this.#slotsFor(job.options);
+      if (!job.options.dryRun) home.add(runId, plan.derivations);
+    }
+  }
+
+  /** Brings home the wanted outputs that are not here yet. */
+  async #fetchResults(
+    job: Job,
+    planner: Planner,
+    failed: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { home, planner: store, fetcher } = this.#components;
+    const outputs = (await this.#wantedOutputs(job, planner, failed)).flatMap((wanted) =>
+      Object.values(wanted.outputs),
+    );
+    const valid = await store.queryValidPaths(outputs);
+    const missing = outputs.filter((path) => !valid.has(path));
+    if (missing.length === 0) return;
+    const paths = missing.map((path) => ({ path, holders: home.holders.of(path) }));
+    const { sources } = await fetcher.fetchClosure(paths, {
+      signal,
+      onPlan: (count, bytes) => job.emit({ type: 'result-fetch', paths: count, bytes, done: false }),
+    });
+    job.resultFetched = [...job.resultFetched, ...sources];
+    const bytes = sources.reduce((sum, source) => sum + source.bytes, 0);
+    job.emit({ type: 'result-fetch', paths: missing.length, bytes, done: true });
+  }
+
+  async #announceEnd(job: Job): Promise<void> {
+    const { planner: store } = this.#components;
+    const failed = new Set(job.failures.map((failure) => failure.drvPath));
+    const planner = new Planner(store);
+    const wanted =
+      job.state === 'cancelled' || job.options.dryRun ? [] : await this.#wantedOutputs(job, planner, failed);
+    const valid = await store.queryValidPaths(wanted.flatMap((entry) => Object.values(entry.outputs)));
+    job.slots = Math.max(job.slots, this.#slotsFor(job.options));
+    job.emit({
+      type: 'job-finished',
+      job: job.id,
+      ok: job.state === 'built',
+      cancelled: job.state === 'cancelled',
+      outputs: wanted.filter((entry) => Object.values(entry.outputs).every((path) => valid.has(path))),
+      failed: [...failed],
+      report: job.report(),
+    });
+  }
+
+  async #wantedOutputs(
+    job: Job,
+    planner: Planner,
+    failed: ReadonlySet<string>,
+  ): Promise<{ drvPath: string; outputs: Record<string, string> }[]> {
+    const entries: { drvPath: string; outputs: Record<string, string> }[] = [];
+    for (const wanted of job.wanted) {
+      if (failed.has(wanted.drvPath)) continue;
+      const outcome = job.timelines.get(wanted.drvPath)?.outcome;
+      if (outcome === 'skipped' || outcome === 'cancelled' || outcome === 'failed') continue;
+      entries.push({ drvPath: wanted.drvPath, outputs: await this.#outputPaths(job, wanted, planner) });
+    }
+    return entries;
+  }
+
+  async #outputPaths(job: Job, wanted: Wanted, planner: Planner): Promise<Record<string, string>> {
+    const derivation = await planner.derivation(wanted.drvPath);
+    const names = wanted.outputs.length > 0 ? wanted.outputs : [...derivation.outputs.keys()];
+    const paths: Record<string, string> = {};
+    for (const name of names) {
+      const path = derivation.outputs.get(name)?.path;
+      if (path === undefined) {
+        throw new AgentError(
+          'BUILD_NOTHING_WANTED',
+          `${wanted.drvPath} has no output ${name}; it has ${[...derivation.outputs.keys()].join(', ')}.`,
+        );
+      }
+      const known = path !== '' ? path : job.builtOutputs.get(wanted.drvPath)?.get(name);
+      if (known !== undefined) paths[name] = known;
+    }
+    return paths;
+  }
+
+  /** @throws AgentError BUILD_UNKNOWN_MACHINE */
+  #selectors(options: BuildOptions): JobOptions {
+    const { net } = this.#components;
+    const only = options.local ? [net.self.peerId] : options.on?.map((name) => this.#peerOf(name));
+    const not = options.not?.map((name) => this.#peerOf(name));
+    return { keepGoing: options.keepGoing, ...(only ? { only } : {}), ...(not ? { not } : {}) };
+  }
+
+  #peerOf(name: string): string {
+    const members = this.#components.net.members();
+    const found = members.find((member) => member.name === name || member.peerId === name);
+    if (found !== undefined) return found.peerId;
+    const names = members.map((member) => member.name).join(', ');
+    throw new AgentError(
+      'BUILD_UNKNOWN_MACHINE',
+      `No machine of this mesh is called ${name}; there are ${names}.`,
+      {
+        exitCode: 2,
+      },
+    );
+  }
+
+  #slotsFor(options: BuildOptions): number {
+    const { only, not } = this.#selectors(options);
+    let slots = 0;
+    for (const [peerId, count] of this.#components.home.slots()) {
+      if ((only?.includes(peerId) ?? true) && !(not?.includes(peerId) ?? false)) slots += count;
+    }
+    return slots;
+  }
+
+  #nameOf(peerId: string): string {
+    const member = this.#components.net.members().find((candidate) => candidate.peerId === peerId);
+    return member?.name ?? peerId.slice(-8);
+  }
+
+  /** Logs of what was built are with Nix by now; those of failed builds stay for `mesh log`. */
+  #dropLogs(job: Job): void {
+    for (const [drvPath, timeline] of job.timelines)
+      if (timeline.outcome !== 'failed') job.logs.delete(drvPath);
+  }
+
+  #forgetOld(): void {
+    for (const [id, job] of this.#jobs) {
+      if (this.#jobs.size <= MAX_FINISHED_JOBS) return;
+      if (job.state !== 'running') this.#jobs.delete(id);
+    }
+  }
+}
+
+async function* untilEvaluated(inputs: AsyncIterable<BuildInput>): AsyncGenerator<Wanted> {
+  for await (const input of inputs) {
+    if (input.type === 'evaluated') return;
+    yield { drvPath: input.drvPath, outputs: input.outputs };
+  }
+}
+
+async function* replay(wanted: readonly Wanted[]): AsyncGenerator<BuildInput> {
+  for (const entry of wanted) yield { type: 'derivation', ...entry };
+}

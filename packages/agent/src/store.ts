@@ -1,0 +1,56 @@
+import { Buffer } from 'node:buffer';
+import type { DaemonClient, DaemonPool } from '@mesh/nix';
+import type { PlannerComponents, Wanted } from './job/planner.ts';
+
+/** Predicted for a name nobody has built: all alike, so that priorities follow the graph's shape. */
+const DEFAULT_PREDICTION_MS = 1_000;
+
+/** What an agent's jobs ask of this machine's own store. */
+export class Store {
+  readonly #pool: DaemonPool;
+
+  constructor(pool: DaemonPool) {
+    this.#pool = pool;
+  }
+
+  /** Stores the log of a build that ran elsewhere where `nix log` looks for it. */
+  async addBuildLog(drvPath: string, lines: string[]): Promise<void> {
+    const text = Buffer.from(lines.map((line) => `${line}\n`).join(''), 'utf8');
+    await this.#pool.use(async (client) => {
+      await client.addBuildLog(drvPath, text);
+    });
+  }
+
+  /** Temporary roots for the time of a job, on a connection of their own. */
+  async holdRoots(
+    connect: () => Promise<DaemonClient>,
+  ): Promise<{ add(paths: string[]): Promise<void>; release(): void }> {
+    const client = await connect();
+    return {
+      async add(paths) {
+        await client.addTempRoots(paths);
+      },
+      release: () => client.close(),
+    };
+  }
+
+  plannerComponents(whoHas: (paths: string[]) => Promise<Map<string, string[]>>): PlannerComponents {
+    return {
+      queryValidPaths: async (paths) =>
+        paths.length === 0
+          ? new Set<string>()
+          : this.#pool.use(async (client) => client.queryValidPaths(paths)),
+      querySubstitutable: (wanted) => this.#querySubstitutable(wanted),
+      whoHas: async (paths) => (paths.length === 0 ? new Map() : whoHas(paths)),
+      predictMs: () => DEFAULT_PREDICTION_MS,
+    };
+  }
+
+  async #querySubstitutable(wanted: Wanted[]): Promise<Set<string>> {
+    const derived = wanted.map(
+      ({ drvPath, outputs }) => `${drvPath}!${outputs.length > 0 ? outputs.join(',') : '*'}`,
+    );
+    const missing = await this.#pool.use(async (client) => client.queryMissing(derived));
+    return new Set(missing.willSubstitute);
+  }
+}

@@ -1,0 +1,44 @@
+import type { DaemonClient } from '@mesh/nix';
+
+/**
+ * Keeps what was built for a home alive: outputs stay where they were built until somebody needs them, so garbage collection must
+ * not take them meanwhile. One daemon connection a home holds temporary roots; it ends with the home's work.
+ */
+export class OutputRoots {
+  readonly #connect: () => Promise<DaemonClient>;
+  readonly #clients = new Map<string, Promise<DaemonClient>>();
+
+  constructor(connect: () => Promise<DaemonClient>) {
+    this.#connect = connect;
+  }
+
+  async keep(home: string, paths: string[]): Promise<void> {
+    let client = await this.#client(home);
+    if (client.closed) {
+      this.#clients.delete(home);
+      client = await this.#client(home);
+    }
+    await client.addTempRoots(paths);
+  }
+
+  /** The home needs nothing of it any more. */
+  async release(home: string): Promise<void> {
+    const client = this.#clients.get(home);
+    this.#clients.delete(home);
+    // A connection that could not be made holds no roots.
+    await client?.then(
+      (open) => open.close(),
+      () => undefined,
+    );
+  }
+
+  async releaseAll(): Promise<void> {
+    await Promise.all([...this.#clients.keys()].map((home) => this.release(home)));
+  }
+
+  #client(home: string): Promise<DaemonClient> {
+    const client = this.#clients.get(home) ?? this.#connect();
+    this.#clients.set(home, client);
+    return client;
+  }
+}
