@@ -11,6 +11,7 @@ import { messageOf, TransferError } from './errors.ts';
 import { hostsOf, type TransferNet } from './net.ts';
 import type { NarEndpoint, PeerLabel } from './side-channel/nar-connection.ts';
 import { StoreConversation } from './store-conversation.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
@@ -135,16 +136,3 @@ export class StoreClient {
 }
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** The promise's result, unless the signal aborts first; what the promise stands for goes on for others. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}

@@ -1,0 +1,160 @@
+import { Worker } from 'node:worker_threads';
+import { IDLE_THREAD_MS } from './constants.ts';
+import type { DataPlane, DataPlaneCounters, DataPlaneInit } from './data-plane.ts';
+import { messageOf, TransferError } from './errors.ts';
+import type { ImportItem, ImportOptions } from './import/import.ts';
+import type { TicketAsker } from './side-channel/nar-connections.ts';
+import type { NarTicket } from './side-channel/nar-server.ts';
+import { ThreadCalls } from './thread-calls.ts';
+
+/** Sources run as they are, built files as they are: the thread's file is the neighbour of this one. */
+const FROM_SOURCE = import.meta.url.endsWith('.ts');
+const WORKER_FILE = new URL(
+  FROM_SOURCE ? './data-plane-worker.ts' : './data-plane-worker.js',
+  import.meta.url,
+);
+
+interface Thread {
+  readonly worker: Worker;
+  readonly calls: ThreadCalls;
+}
+
+const NOTHING_YET: DataPlaneCounters = {
+  nars: 0,
+  sentBytes: 0,
+  refused: 0,
+  garbled: 0,
+  connections: 0,
+  fetchedBytes: 0,
+  fetchedPaths: 0,
+};
+
+/**
+ * The data plane in a thread of its own, so that encrypting and hashing gigabytes never delays a heartbeat. The thread starts
+ * with the first work and ends when there has been none for IDLE_THREAD_MS; one that crashes fails its work and is replaced.
+ */
+export class ThreadDataPlane implements DataPlane {
+  readonly #init: DataPlaneInit;
+  readonly #askTicket: TicketAsker;
+  #thread: Thread | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  /** Of threads that ended. */
+  #past = NOTHING_YET;
+  #closed = false;
+
+  constructor(init: DataPlaneInit, components: { readonly askTicket: TicketAsker }) {
+    this.#init = init;
+    this.#askTicket = components.askTicket;
+  }
+
+  issueTicket(peerId: string): Promise<NarTicket> {
+    return this.#use((calls) => calls.call<NarTicket>('issueTicket', peerId));
+  }
+
+  async import(items: readonly ImportItem[], { signal, onPath }: ImportOptions): Promise<void> {
+    await this.#use((calls) =>
+      calls.call('import', items, { signal, onNote: (index) => onPath(items[index as number]!) }),
+    );
+  }
+
+  dropPeer(peerId: string): void {
+    // A thread that ends meanwhile has dropped everybody.
+    this.#thread?.calls.call('dropPeer', peerId).catch(() => undefined);
+  }
+
+  async counters(): Promise<DataPlaneCounters> {
+    const now = await this.#thread?.calls.call<DataPlaneCounters>('counters', undefined);
+    return now === undefined ? { ...this.#past, connections: 0 } : sum(this.#past, now);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#stop();
+  }
+
+  async #use<T>(work: (calls: ThreadCalls) => Promise<T>): Promise<T> {
+    if (this.#closed) throw stopped('the agent is stopping');
+    clearTimeout(this.#idle);
+    this.#thread ??= this.#start();
+    const { worker, calls } = this.#thread;
+    // Only work under way keeps the process alive.
+    worker.ref();
+    try {
+      return await work(calls);
+    } finally {
+      if (calls.pending === 0 && this.#thread?.calls === calls) {
+        worker.unref();
+        this.#watchIdle();
+      }
+    }
+  }
+
+  #start(): Thread {
+    const worker = new Worker(WORKER_FILE, {
+      workerData: this.#init,
+      name: 'mesh-data-plane',
+      execArgv: FROM_SOURCE ? ['--conditions=@mesh/source'] : [],
+    });
+    const calls = new ThreadCalls(worker, {
+      askTicket: (peerId: string, { signal }) => this.#askTicket(peerId, signal),
+    });
+    const thread = { worker, calls };
+    const ended = (reason: string) => {
+      if (this.#thread === thread) this.#thread = undefined;
+      calls.end(stopped(reason));
+    };
+    worker.on('error', (error) => ended(`its thread failed (${messageOf(error)})`));
+    worker.on('exit', () => ended('its thread ended'));
+    return thread;
+  }
+
+  #watchIdle(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => void this.#stopIfIdle(), IDLE_THREAD_MS);
+    this.#idle.unref();
+  }
+
+  async #stopIfIdle(): Promise<void> {
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    const { connections } = await this.counters();
+    const used = connections > 0 || thread.calls.pending > 0 || this.#thread !== thread;
+    if (used) this.#watchIdle();
+    else await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    clearTimeout(this.#idle);
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    try {
+      this.#past = await this.counters();
+      await thread.calls.call('close', undefined);
+    } catch (error) {
+      // It ended by itself first: that is all that was wanted.
+      if (!(error instanceof TransferError)) throw error;
+    } finally {
+      if (this.#thread === thread) this.#thread = undefined;
+      await thread.worker.terminate();
+    }
+  }
+}
+
+function stopped(why: string): TransferError {
+  return new TransferError(
+    'TRANSFER_STOPPED',
+    `Transfers stopped: ${why}; what was under way can be tried again.`,
+  );
+}
+
+function sum(past: DataPlaneCounters, now: DataPlaneCounters): DataPlaneCounters {
+  return {
+    nars: past.nars + now.nars,
+    sentBytes: past.sentBytes + now.sentBytes,
+    refused: past.refused + now.refused,
+    garbled: past.garbled + now.garbled,
+    connections: now.connections,
+    fetchedBytes: past.fetchedBytes + now.fetchedBytes,
+    fetchedPaths: past.fetchedPaths + now.fetchedPaths,
+  };
+}

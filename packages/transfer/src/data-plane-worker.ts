@@ -1,0 +1,23 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { DataPlaneInit } from './data-plane.ts';
+import { LocalDataPlane } from './data-plane.ts';
+import type { ImportItem } from './import/import.ts';
+import type { NarEndpoint } from './side-channel/nar-connection.ts';
+import { ThreadCalls } from './thread-calls.ts';
+
+/** The thread that moves NARs; the other end is `ThreadDataPlane`. */
+if (parentPort === null) throw new Error('This file runs in a worker thread only.');
+
+const plane = new LocalDataPlane(workerData as DataPlaneInit, {
+  askTicket: (peerId, signal) => main.call<NarEndpoint>('askTicket', peerId, { signal }),
+  now: () => performance.now(),
+});
+
+const main = new ThreadCalls(parentPort, {
+  issueTicket: (peerId: string) => plane.issueTicket(peerId),
+  import: (items: ImportItem[], { signal, notify }) =>
+    plane.import(items, { signal, onPath: (item) => notify(items.indexOf(item)) }),
+  dropPeer: async (peerId: string) => plane.dropPeer(peerId),
+  counters: () => plane.counters(),
+  close: () => plane.close(),
+});

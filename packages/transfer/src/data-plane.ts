@@ -1,0 +1,168 @@
+import { DaemonPool } from '@mesh/nix';
+import { SMALL_CLOSURE_BYTES, SMALL_CLOSURE_PATHS } from './constants.ts';
+import { Gateway } from './gateway.ts';
+import { daemonImporter } from './import/daemon-importer.ts';
+import {
+  type ImportItem,
+  type ImportOptions,
+  narBytes,
+  type OpenVerified,
+  type StoreImporter,
+} from './import/import.ts';
+import { nixCopyImporter } from './import/nix-copy-importer.ts';
+import { NarConnections, type PeerNars, type TicketAsker } from './side-channel/nar-connections.ts';
+import {
+  NarServer,
+  type NarServerCounters,
+  type NarSource,
+  type NarTicket,
+} from './side-channel/nar-server.ts';
+import { verifiedNar } from './verified-nar.ts';
+
+/** Everything that touches the bytes of NARs, serving and fetching. */
+export interface DataPlane {
+  /** A key for a peer to one side-channel connection to this agent. */
+  issueTicket(peerId: string): Promise<NarTicket>;
+  /** Brings verified infos' paths into this machine's store. Throws what a `StoreImporter` throws. */
+  import(items: readonly ImportItem[], options: ImportOptions): Promise<void>;
+  /** Closes all connections from and to a peer that left. */
+  dropPeer(peerId: string): void;
+  counters(): Promise<DataPlaneCounters>;
+  close(): Promise<void>;
+}
+
+export interface DataPlaneCounters extends NarServerCounters {
+  /** Side-channel connections of others open here. */
+  connections: number;
+  /** NAR bytes brought in since the start. */
+  fetchedBytes: number;
+  fetchedPaths: number;
+}
+
+/** Plain data: it crosses into a thread. */
+export interface DataPlaneInit {
+  /** Address and port the side channel listens on; all addresses and a free port when absent. */
+  readonly listenHost?: string;
+  readonly listenPort?: number;
+  readonly daemonSocket?: string;
+  /** Directory for what `nix copy` remembers. */
+  readonly cacheDir: string;
+}
+
+export interface DataPlaneComponents {
+  readonly askTicket: TicketAsker;
+  readonly now: () => number;
+}
+
+/**
+ * Daemon connections for serving and for importing. Apart from each other: two agents that fetch from one another would
+ * otherwise each hold with imports the connections that the other's imports wait for.
+ */
+const SERVING_CONNECTIONS = 8;
+const IMPORTING_CONNECTIONS = 8;
+
+/** The data plane in the thread it is made in. */
+export class LocalDataPlane implements DataPlane {
+  readonly #servingPool: DaemonPool;
+  readonly #importingPool: DaemonPool;
+  readonly #server: NarServer;
+  readonly #peers: NarConnections;
+  readonly #gateway: Gateway;
+  readonly #daemon: StoreImporter;
+  readonly #nixCopy: StoreImporter;
+  #fetchedBytes = 0;
+  #fetchedPaths = 0;
+
+  constructor(init: DataPlaneInit, components: DataPlaneComponents) {
+    const socket = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
+    this.#servingPool = new DaemonPool({ ...socket, max: SERVING_CONNECTIONS });
+    this.#importingPool = new DaemonPool({ ...socket, max: IMPORTING_CONNECTIONS });
+    this.#server = new NarServer(
+      {
+        ...(init.listenHost === undefined ? {} : { host: init.listenHost }),
+        ...(init.listenPort === undefined ? {} : { port: init.listenPort }),
+      },
+      { source: daemonNars(this.#servingPool), now: components.now },
+    );
+    this.#peers = new NarConnections(components.askTicket);
+    const open = openVerifiedFrom(this.#peers);
+    this.#gateway = new Gateway(open);
+    this.#daemon = daemonImporter(this.#importingPool, open);
+    this.#nixCopy = nixCopyImporter({ cacheDir: init.cacheDir, ...socket }, this.#gateway);
+  }
+
+  issueTicket(peerId: string): Promise<NarTicket> {
+    return this.#server.issueTicket(peerId);
+  }
+
+  async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
+    const importer = goesToDaemon(items) ? this.#daemon : this.#nixCopy;
+    await importer.import(items, {
+      signal: options.signal,
+      onPath: (item) => {
+        this.#fetchedBytes += item.info.narSize;
+        this.#fetchedPaths += 1;
+        options.onPath(item);
+      },
+    });
+  }
+
+  dropPeer(peerId: string): void {
+    this.#server.dropPeer(peerId);
+    this.#peers.dropPeer(peerId);
+  }
+
+  async counters(): Promise<DataPlaneCounters> {
+    return {
+      ...this.#server.counters,
+      connections: this.#server.connections,
+      fetchedBytes: this.#fetchedBytes,
+      fetchedPaths: this.#fetchedPaths,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#peers.close();
+    await Promise.all([this.#server.close(), this.#gateway.close()]);
+    this.#servingPool.close();
+    this.#importingPool.close();
+  }
+}
+
+/** NARs of peers, checked against the signed infos of the items. */
+export function openVerifiedFrom(peers: PeerNars): OpenVerified {
+  return (item, signal) =>
+    verifiedNar(peers.openNar(item.peer, item.info.path, signal), item.info, item.peer);
+}
+
+/** NARs out of this machine's store, by way of its nix-daemon. */
+export function daemonNars(pool: DaemonPool): NarSource {
+  return {
+    async *openNar(path, signal) {
+      const nars = Promise.withResolvers<AsyncGenerator<Uint8Array, void, undefined>>();
+      const taken = Promise.withResolvers<void>();
+      // The pool lends a connection for as long as a function runs: this one runs until the NAR is read.
+      const lent = pool.use(async (daemon) => {
+        const close = () => daemon.close();
+        signal.addEventListener('abort', close, { once: true });
+        nars.resolve(daemon.narFromPath(path));
+        await taken.promise;
+        signal.removeEventListener('abort', close);
+      });
+      lent.catch(nars.reject);
+      try {
+        yield* await nars.promise;
+      } finally {
+        taken.resolve();
+      }
+      await lent;
+    },
+  };
+}
+
+/** Whether the kept daemon connection is the better way. */
+function goesToDaemon(items: readonly ImportItem[]): boolean {
+  // `nix copy` takes a `.drv` for what it builds in some versions and for itself in others: it gets none.
+  if (items.some(({ info }) => info.path.endsWith('.drv'))) return true;
+  return items.length <= SMALL_CLOSURE_PATHS && narBytes(items) <= SMALL_CLOSURE_BYTES;
+}

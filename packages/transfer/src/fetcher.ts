@@ -1,0 +1,228 @@
+import type { Emitter, Logger } from '@mesh/net';
+import { missingPart, type ToldClosure } from './closure-plan.ts';
+import type { DataPlane } from './data-plane.ts';
+import { isPeerFault, messageOf, TransferError, type TransferErrorCode } from './errors.ts';
+import { Holders, type WantedPath } from './holders.ts';
+import { type ImportItem, narBytes } from './import/import.ts';
+import type { TransferNet } from './net.ts';
+import type { MemberKeys } from './path-info-verification.ts';
+import type { StoreClient } from './store-client.ts';
+import type { StoreReader } from './store-reader.ts';
+import { untilAborted } from './until-aborted.ts';
+import { whoHas } from './who-has.ts';
+
+/** A member sent what it should not have. */
+export interface BadPeer {
+  readonly peerId: string;
+  readonly path: string | undefined;
+  readonly code: TransferErrorCode;
+  readonly message: string;
+}
+
+export interface TransferEvents {
+  'bad-peer': [fault: BadPeer];
+}
+
+export interface FetchOptions {
+  readonly signal?: AbortSignal;
+  /** What is about to come, possibly more than once when a holder fails. */
+  readonly onPlan?: (paths: number, bytes: number) => void;
+  /** What came so far. */
+  readonly onProgress?: (progress: { fetchedPaths: number; fetchedBytes: number }) => void;
+}
+
+export interface FetchResult {
+  readonly fetchedPaths: number;
+  /** NAR bytes. */
+  readonly fetchedBytes: number;
+  /** Who gave how much: peer ids and NAR bytes. */
+  readonly sources: { readonly peer: string; readonly bytes: number }[];
+}
+
+export interface FetcherComponents {
+  readonly net: Pick<TransferNet, 'connectedMembers'>;
+  readonly store: StoreReader;
+  readonly client: Pick<StoreClient, 'have' | 'closureInfos' | 'label'>;
+  readonly dataPlane: Pick<DataPlane, 'import'>;
+  readonly memberKeys: MemberKeys;
+  readonly events: Emitter<TransferEvents>;
+  readonly logger: Pick<Logger, 'debug' | 'warn'>;
+}
+
+/** Faults that say something about a member, not about a cable. */
+const BAD: ReadonlySet<TransferErrorCode> = new Set([
+  'TRANSFER_BAD_SIGNATURE',
+  'TRANSFER_BAD_HASH',
+  'TRANSFER_BAD_PATH_INFO',
+]);
+
+/**
+ * Brings closures into this machine's store from the members that have them. Protecting the wanted paths against
+ * garbage collection is the caller's: root them on a daemon connection before fetching.
+ */
+export class Fetcher {
+  readonly #components: FetcherComponents;
+  /** Paths being imported; the promises never reject. */
+  readonly #underWay = new Map<string, Promise<void>>();
+
+  constructor(components: FetcherComponents) {
+    this.#components = components;
+  }
+
+  /**
+   * Makes the paths, with all they refer to, valid here. A holder that fails, lies or vanishes is replaced by another;
+   * what another fetch is bringing already is waited for.
+   * @throws TransferError TRANSFER_NO_SOURCE (`paths`: those nobody could give), TRANSFER_IMPORT_FAILED, TRANSFER_STOPPED
+   */
+  async fetchClosure(wanted: readonly WantedPath[], options: FetchOptions = {}): Promise<FetchResult> {
+    const run = new FetchRun(this.#components, wanted, options);
+    for (;;) {
+      options.signal?.throwIfAborted();
+      const missing = await run.missing();
+      if (missing.length === 0) return run.result();
+      const items = await run.plan(missing);
+      const others = items.flatMap(({ info }) => this.#underWay.get(info.path) ?? []);
+      // Nothing is claimed while waiting, so two fetches never wait for each other.
+      if (others.length > 0) {
+        await untilAborted(Promise.all(others), options.signal ?? new AbortController().signal);
+      } else if (items.length > 0) await this.#import(items, run);
+    }
+  }
+
+  async #import(items: readonly ImportItem[], run: FetchRun): Promise<void> {
+    const done = Promise.withResolvers<void>();
+    for (const { info } of items) this.#underWay.set(info.path, done.promise);
+    try {
+      await run.import(items);
+    } finally {
+      for (const { info } of items) this.#underWay.delete(info.path);
+      done.resolve();
+    }
+  }
+}
+
+/** One fetch: whom it may still ask, and what came. */
+class FetchRun {
+  readonly #components: FetcherComponents;
+  readonly #paths: readonly string[];
+  readonly #options: FetchOptions;
+  readonly #holders: Holders;
+  readonly #bytesOf = new Map<string, number>();
+  /** Which roots each peer was asked for in the current plan. */
+  #assigned: ReadonlyMap<string, readonly string[]> = new Map();
+  /** Why the last peer was ruled out, for the message when nobody is left. */
+  #lastFault: TransferError | undefined;
+  #fetchedPaths = 0;
+  #fetchedBytes = 0;
+
+  constructor(components: FetcherComponents, wanted: readonly WantedPath[], options: FetchOptions) {
+    this.#components = components;
+    this.#paths = [...new Set(wanted.map(({ path }) => path))];
+    this.#options = options;
+    this.#holders = new Holders(wanted);
+  }
+
+  async missing(): Promise<string[]> {
+    const valid = await this.#components.store.validPaths(this.#paths);
+    return this.#paths.filter((path) => !valid.has(path));
+  }
+
+  /** What to import next, verified; empty where every peer asked failed, who then are not asked again. */
+  async plan(missing: readonly string[]): Promise<ImportItem[]> {
+    const absent = new Set(missing);
+    const exclude = this.#paths.filter((path) => !absent.has(path));
+    this.#assigned = await this.#assign(missing);
+    const shares = await Promise.all(
+      [...this.#assigned].map(([peerId, roots]) => this.#share(peerId, roots, exclude)),
+    );
+    const items = new Map<string, ImportItem>();
+    for (const item of shares.flat()) if (!items.has(item.info.path)) items.set(item.info.path, item);
+    return [...items.values()];
+  }
+
+  async import(items: readonly ImportItem[]): Promise<void> {
+    this.#options.onPlan?.(items.length, narBytes(items));
+    try {
+      await this.#components.dataPlane.import(items, {
+        signal: this.#options.signal ?? new AbortController().signal,
+        onPath: (item) => this.#came(item),
+      });
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      if (!isPeerFault(error)) throw error;
+      this.#ruleOut(error, this.#assigned.get(error.peerId) ?? []);
+    }
+  }
+
+  result(): FetchResult {
+    return {
+      fetchedPaths: this.#fetchedPaths,
+      fetchedBytes: this.#fetchedBytes,
+      sources: [...this.#bytesOf].map(([peer, bytes]) => ({ peer, bytes })),
+    };
+  }
+
+  #came({ info, peer }: ImportItem): void {
+    this.#fetchedPaths += 1;
+    this.#fetchedBytes += info.narSize;
+    this.#bytesOf.set(peer.peerId, (this.#bytesOf.get(peer.peerId) ?? 0) + info.narSize);
+    this.#options.onProgress?.({ fetchedPaths: this.#fetchedPaths, fetchedBytes: this.#fetchedBytes });
+  }
+
+  /** Who is asked for what; members nobody named are asked what they have where the named ones are of no use. */
+  async #assign(missing: readonly string[]): Promise<Map<string, string[]>> {
+    const { net } = this.#components;
+    const connected = new Set(net.connectedMembers());
+    const sourceless = missing.filter((path) => this.#holders.of(path, connected).length === 0);
+    if (sourceless.length > 0) {
+      const found = await whoHas(sourceless, this.#components, signalOf(this.#options));
+      for (const [path, peerIds] of found) this.#holders.add(path, peerIds);
+    }
+    const lost = sourceless.filter((path) => this.#holders.of(path, connected).length === 0);
+    if (lost.length > 0) throw noSource(lost, this.#lastFault);
+    return this.#holders.assign(missing, connected);
+  }
+
+  async #share(peerId: string, roots: readonly string[], exclude: readonly string[]): Promise<ImportItem[]> {
+    const { client, store, memberKeys } = this.#components;
+    try {
+      const infos = await client.closureInfos(peerId, roots, { exclude, ...signalOf(this.#options) });
+      const told: ToldClosure = { peer: client.label(peerId), roots, infos };
+      const items = await missingPart(told, store, memberKeys);
+      const known = new Set(infos.map((info) => info.path));
+      for (const root of roots) if (!known.has(root)) this.#holders.rule(peerId, root);
+      return items;
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      if (!isPeerFault(error)) throw error;
+      this.#ruleOut(error, roots);
+      return [];
+    }
+  }
+
+  #ruleOut(error: TransferError & { peerId: string }, roots: readonly string[]): void {
+    this.#lastFault = error;
+    for (const root of roots) this.#holders.rule(error.peerId, root);
+    const { logger, events } = this.#components;
+    const { peerId, path, code, message } = error;
+    if (!BAD.has(code)) logger.debug({ peerId, path, code, reason: message }, 'another holder is tried');
+    else {
+      logger.warn({ peerId, path, code }, messageOf(error));
+      events.emit('bad-peer', { peerId, path, code, message });
+    }
+  }
+}
+
+function signalOf({ signal }: FetchOptions): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+function noSource(paths: readonly string[], lastFault: TransferError | undefined): TransferError {
+  const which = paths.length === 1 ? paths[0] : `${paths[0]} and ${paths.length - 1} other paths`;
+  const why = lastFault === undefined ? '' : ` (${lastFault.message})`;
+  return new TransferError(
+    'TRANSFER_NO_SOURCE',
+    `No connected member could give ${which}: it has to be built again${why}.`,
+    { paths, ...(paths[0] === undefined ? {} : { path: paths[0] }), cause: lastFault },
+  );
+}

@@ -1,0 +1,12 @@
+/** Store paths between machines: serving, finding, fetching, the loopback gateway, `nix copy`. */
+export { TransferError, type TransferErrorCode } from './errors.ts';
+export type { BadPeer, FetchOptions, FetchResult, TransferEvents } from './fetcher.ts';
+export type { WantedPath } from './holders.ts';
+export { signingKeyName, verifyPathInfo } from './path-info-verification.ts';
+export {
+  createTransfer,
+  type Transfer,
+  type TransferComponents,
+  type TransferCounters,
+  type TransferInit,
+} from './transfer.ts';

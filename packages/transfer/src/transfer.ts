@@ -1,0 +1,152 @@
+import { join } from 'node:path';
+import { Emitter, type Identity, type Logger, type MeshNet, publicKeyOfPeerId } from '@mesh/net';
+import { type DaemonPool, type PathInfo, signingKeyFromSeed } from '@mesh/nix';
+import { type DataPlane, type DataPlaneCounters, type DataPlaneInit, LocalDataPlane } from './data-plane.ts';
+import { ThreadDataPlane } from './data-plane-thread.ts';
+import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } from './fetcher.ts';
+import type { WantedPath } from './holders.ts';
+import type { TransferNet } from './net.ts';
+import { signingKeyName } from './path-info-verification.ts';
+import { signOutputs } from './sign-outputs.ts';
+import { StoreClient } from './store-client.ts';
+import { daemonStoreReader } from './store-reader.ts';
+import { StoreServer } from './store-server.ts';
+import { whoHas } from './who-has.ts';
+
+export interface TransferInit {
+  /** The agent's state directory; only `cache/` below it is used. */
+  readonly stateDir: string;
+  /** The nix-daemon's socket, where it is not Nix's own default. */
+  readonly daemonSocket?: string;
+  /** Address the side channel listens on; all of the machine's when absent. */
+  readonly listenHost?: string;
+  /** Port of the side channel; the system chooses when absent. */
+  readonly listenPort?: number;
+  /** Without a thread, everything runs in the caller's: for tests. Default true. */
+  readonly thread?: boolean;
+}
+
+export interface TransferComponents {
+  readonly net: TransferNet & Pick<MeshNet, 'events'>;
+  /** For queries and signing; NARs go through connections of the data plane's own. */
+  readonly daemon: DaemonPool;
+  readonly identity: Identity;
+  readonly logger: Logger;
+}
+
+export interface TransferCounters extends DataPlaneCounters {
+  /** Times a member sent a bad signature, hash or path info. */
+  badPeers: number;
+}
+
+/** Store paths between machines: this agent's side of serving, finding, fetching and signing. */
+export interface Transfer {
+  readonly events: Emitter<TransferEvents>;
+  /** Begins to serve the own store to members. */
+  start(): void;
+  stop(): Promise<void>;
+  /** See {@link Fetcher.fetchClosure}. */
+  fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult>;
+  /** See {@link whoHas}. */
+  whoHas(
+    paths: readonly string[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Map<string, string[]>>;
+  /** See {@link signOutputs}. */
+  signOutputs(paths: readonly string[]): Promise<PathInfo[]>;
+  counters(): Promise<TransferCounters>;
+}
+
+/** Puts the parts of this package together. */
+export function createTransfer(init: TransferInit): (components: TransferComponents) => Transfer {
+  return (components) => new AgentTransfer(init, components);
+}
+
+class AgentTransfer implements Transfer {
+  readonly events: Emitter<TransferEvents>;
+  readonly #components: TransferComponents;
+  readonly #signingKey: ReturnType<typeof signingKeyFromSeed>;
+  readonly #client: StoreClient;
+  readonly #server: StoreServer;
+  readonly #dataPlane: DataPlane;
+  readonly #fetcher: Fetcher;
+  #badPeers = 0;
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(init: TransferInit, components: TransferComponents) {
+    const { net, daemon, identity, logger } = components;
+    this.#components = components;
+    this.events = new Emitter((error, event) => logger.error({ err: error, event }, 'a listener failed'));
+    this.events.on('bad-peer', () => {
+      this.#badPeers += 1;
+    });
+    this.#signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
+    this.#client = new StoreClient(net);
+    const store = daemonStoreReader(daemon);
+    this.#dataPlane = makeDataPlane(init, this.#client);
+    this.#server = new StoreServer({
+      net,
+      store,
+      signingKey: this.#signingKey,
+      tickets: this.#dataPlane,
+      logger,
+    });
+    this.#fetcher = new Fetcher({
+      net,
+      store,
+      client: this.#client,
+      dataPlane: this.#dataPlane,
+      memberKeys: (peerId) => (net.isMember(peerId) ? publicKeyOfPeerId(peerId) : undefined),
+      events: this.events,
+      logger,
+    });
+  }
+
+  start(): void {
+    this.#server.start();
+    this.#unsubscribe = this.#components.net.events.on('member-down', (peerId) => {
+      this.#client.dropPeer(peerId);
+      this.#dataPlane.dropPeer(peerId);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    this.#client.close();
+    await this.#dataPlane.close();
+  }
+
+  fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult> {
+    return this.#fetcher.fetchClosure(wanted, options);
+  }
+
+  whoHas(
+    paths: readonly string[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Map<string, string[]>> {
+    const { net, logger } = this.#components;
+    return whoHas(paths, { net, logger, client: this.#client }, options);
+  }
+
+  signOutputs(paths: readonly string[]): Promise<PathInfo[]> {
+    return signOutputs(paths, { daemon: this.#components.daemon, signingKey: this.#signingKey });
+  }
+
+  async counters(): Promise<TransferCounters> {
+    return { ...(await this.#dataPlane.counters()), badPeers: this.#badPeers };
+  }
+}
+
+function makeDataPlane(init: TransferInit, client: StoreClient): DataPlane {
+  const plain: DataPlaneInit = {
+    cacheDir: join(init.stateDir, 'cache'),
+    ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
+    ...(init.listenHost === undefined ? {} : { listenHost: init.listenHost }),
+    ...(init.listenPort === undefined ? {} : { listenPort: init.listenPort }),
+  };
+  const askTicket = (peerId: string, signal?: AbortSignal) =>
+    client.bulkTicket(peerId, signal === undefined ? {} : { signal });
+  return init.thread === false
+    ? new LocalDataPlane(plain, { askTicket, now: () => performance.now() })
+    : new ThreadDataPlane(plain, { askTicket });
+}
