@@ -5,13 +5,20 @@
  * @packageDocumentation
  */
 export { type Availability, labAvailable, requireLab } from './available.ts';
-export { type CommandOptions, type ExecOptions, type ExecResult, HostProcess } from './command.ts';
+export {
+  type CommandLine,
+  type CommandOptions,
+  type ExecOptions,
+  type ExecResult,
+  HostProcess,
+} from './command.ts';
 export { cpuQuotaAvailable } from './cpu-quota.ts';
 export { CommandFailed, LabError, type LabErrorCode } from './errors.ts';
 export { Host } from './host.ts';
 export { IMAGES, type Image, nixVersionOf } from './images.ts';
 export { Lab, type LabOptions } from './lab.ts';
 export { LineStream } from './line-stream.ts';
+export { LabMesh, type MeshOptions, type Peers, type Report } from './mesh.ts';
 export type { ProcessInfo } from './processes.ts';
 export { repositoryRoot } from './repository.ts';
 export { until } from './wait.ts';
