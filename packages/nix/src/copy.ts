@@ -5,8 +5,9 @@ export interface CopyOptions extends RunOptions {
   /** Store URL, e.g. `http://127.0.0.1:1234`; default: this machine's store. */
   readonly from?: string;
   readonly to?: string;
-  /** Store paths; their closures are copied with them. */
+  /** Store paths; their closures are copied with them unless `recursive` is false. */
   readonly paths: readonly string[];
+  readonly recursive?: boolean;
   /** Take paths without a trusted signature; needs a trusted user. */
   readonly noCheckSigs?: boolean;
   /** Settings for this command only, e.g. `{ 'narinfo-cache-negative-ttl': '0' }`. */
@@ -33,6 +34,7 @@ export async function nixCopy(options: CopyOptions): Promise<void> {
     ...settings,
     ...(options.from === undefined ? [] : ['--from', options.from]),
     ...(options.to === undefined ? [] : ['--to', options.to]),
+    ...(options.recursive === false ? ['--no-recursive'] : []),
     ...(options.noCheckSigs === true ? ['--no-check-sigs'] : []),
   ];
   for (let from = 0; from < options.paths.length; from += MAX_PATHS_A_COMMAND) {

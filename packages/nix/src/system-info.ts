@@ -55,19 +55,29 @@ export function checkedVersion(line: string): string {
 }
 
 /**
- * Reads the configuration with one `nix` command, `config show` or, before 2.20, `show-config`.
+ * Reads the configuration as Nix itself does.
  * @throws NixError NIX_MISSING, NIX_TOO_OLD, NIX_COMMAND_FAILED
  */
 export async function systemInfo(options: RunOptions = {}): Promise<NixSystemInfo> {
   const version = await nixVersion(options);
+  return systemInfoOf(version, JSON.parse(await showConfig(options)));
+}
+
+/** `nix config show` came with 2.20 and replaces `show-config`, which some versions only warn about. */
+async function showConfig(options: RunOptions): Promise<string> {
   const { nix } = await findNix(options.env);
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const command = major > 2 || minor >= 20 ? ['config', 'show'] : ['show-config'];
-  const json = await runText(nix, [...command, '--json', ...FLAKE_FEATURES], options, {
-    code: 'NIX_COMMAND_FAILED',
-    sentence: 'Nix could not show its configuration: see its message, and check nix.conf.',
-  });
-  return systemInfoOf(version, JSON.parse(json));
+  const show = (...command: string[]): Promise<string> =>
+    runText(nix, [...command, '--json', ...FLAKE_FEATURES], options, {
+      code: 'NIX_COMMAND_FAILED',
+      sentence: 'Nix could not show its configuration: see its message, and check nix.conf.',
+    });
+  try {
+    return await show('config', 'show');
+  } catch (error) {
+    // An older Nix does not know the command; if the cause is another one, the older command tells it too.
+    if (error instanceof NixError && error.code === 'NIX_COMMAND_FAILED') return show('show-config');
+    throw error;
+  }
 }
 
 /** Picks the facts out of `nix config show --json`. */
