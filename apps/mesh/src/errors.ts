@@ -63,5 +63,12 @@ export function reportError(error: unknown, verbose: boolean): ErrorReport {
   const nixMessage =
     'nixMessage' in error && typeof error.nixMessage === 'string' ? error.nixMessage.trim() : '';
   const tail = nixMessage === '' || error.message.includes(nixMessage) ? '' : `\n${nixMessage}`;
-  return { text: `mesh: error: ${error.message}${verbose && code ? ` [${code}]` : ''}${tail}`, exitCode };
+  const message = 'syscall' in error ? systemSentence(error) : error.message;
+  return { text: `mesh: error: ${message}${verbose && code ? ` [${code}]` : ''}${tail}`, exitCode };
+}
+
+/** `ENOENT: no such file or directory, open '/x'` as `/x: no such file or directory.` */
+function systemSentence(error: Error): string {
+  const match = /^[A-Z0-9]+: (.+?), \w+ '(.*?)'/.exec(error.message);
+  return match === null ? error.message : `${match[2]}: ${match[1]}.`;
 }

@@ -8,14 +8,16 @@ import { CliError, EXIT } from './errors.ts';
 
 type JsonFlags = CommonFlags & { json?: boolean };
 
-const collect = (value: string, before: string[]) => [...before, value];
-const collectNames = (value: string, before: string[]) => [
+const collect = (value: string, before: string[] = []) => [...before, value];
+const collectNames = (value: string, before: string[] = []) => [
   ...before,
   ...value
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== ''),
 ];
+/** Options that may be given several times. Not commander's defaults: those show up in the help. */
+const NO_LISTS = { attr: [], arg: [], argstr: [], on: [], not: [] } satisfies Partial<BuildFlags>;
 
 /**
  * The commands and their options. Each action loads its own code, so that a command pays for nothing but itself: libp2p alone
@@ -81,9 +83,9 @@ export function createProgram(version: string): Command {
 function addBuild(command: Command): void {
   command
     .option('-f, --file <file>', 'evaluate this file; installables are its attributes')
-    .option('-A, --attr <attribute>', 'an attribute of the file', collect, [])
-    .option('--arg <name value>', 'a Nix expression for the function in the file', collect, [])
-    .option('--argstr <name value>', 'a string for the function in the file', collect, [])
+    .option('-A, --attr <attribute>', 'an attribute of the file', collect)
+    .option('--arg <name value>', 'a Nix expression for the function in the file', collect)
+    .option('--argstr <name value>', 'a string for the function in the file', collect)
     .option('-o, --out-link <path>', 'where to link the results', 'result')
     .option('--no-link', 'link nothing')
     .option('--print-out-paths', 'print the store paths of the results on stdout')
@@ -91,14 +93,15 @@ function addBuild(command: Command): void {
     .option('-k, --keep-going', 'after a failure, build what does not need what failed')
     .option('-L, --print-build-logs', 'show the logs of all builds')
     .option('--dry-run', 'say what would be built')
-    .option('--on <machines>', 'only on these machines: names or peer ids, with commas', collectNames, [])
-    .option('--not <machines>', 'not on these machines', collectNames, [])
+    .option('--on <machines>', 'only on these machines: names or peer ids, with commas', collectNames)
+    .option('--not <machines>', 'not on these machines', collectNames)
     .option('--local', 'on this machine alone')
     .option('--report <file>', 'write the report of the job as JSON (docs/report.md)')
     .addOption(
       new Option('--log-format <format>', 'how to show progress').choices(LOG_FORMATS).default('auto'),
     )
-    .action(async (installables: string[], flags: BuildFlags) => {
+    .action(async (installables: string[], given: BuildFlags) => {
+      const flags = { ...NO_LISTS, ...given };
       const { build } = await import('./commands/build.ts');
       await build([...installables, ...flags.attr], flags);
     });
@@ -108,10 +111,12 @@ function addAgent(command: Command): void {
   command
     .option('--name <name>', "this machine's name in the mesh (default: its host name)")
     .option('--listen <port>', 'TCP port for other machines')
-    .option('--peer <multiaddr>', 'a machine to connect to where multicast does not reach', collect, [])
+    .option('--peer <multiaddr>', 'a machine to connect to where multicast does not reach', collect)
     .option('--no-mdns', 'neither announce this machine nor look for others')
     .option('--slots <n>', 'builds at a time; 0 builds nothing here')
-    .action(async (flags: AgentFlags) => (await import('./commands/agent.ts')).agent(flags));
+    .action(async (flags: AgentFlags) =>
+      (await import('./commands/agent.ts')).agent({ ...flags, peer: flags.peer ?? [] }),
+    );
 }
 
 /** Parses and runs. `argv` is without node and script. Throws `CliError` for wrong usage, and what the command throws. */

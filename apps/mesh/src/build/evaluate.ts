@@ -4,11 +4,17 @@ import type { Installable, OutputSelection } from './installable.ts';
 
 /** How Nix evaluates, reduced to what the command needs; `nix-evaluator.ts` is the real one. */
 export interface Evaluator {
-  /** Store paths of the derivations of these attributes, each as soon as it is known; `path!output` for another than `out`. */
-  instantiate(attributes: readonly string[], signal: AbortSignal): AsyncIterable<string>;
+  /** The derivations of these attributes, each as soon as it is known. */
+  instantiate(attributes: readonly string[], signal: AbortSignal): AsyncIterable<Evaluated>;
   /** The same for one flake reference. */
-  flake(reference: string, signal: AbortSignal): AsyncIterable<string>;
+  flake(reference: string, signal: AbortSignal): AsyncIterable<Evaluated>;
   readDerivation(drvPath: string): Promise<Derivation>;
+}
+
+/** A derivation and the outputs it installs by default; none named means all. */
+export interface Evaluated {
+  drvPath: string;
+  outputs: readonly string[];
 }
 
 /** A derivation that the user asked for, with the names of the outputs wanted. */
@@ -28,18 +34,17 @@ export async function* evaluate(
   evaluator: Evaluator,
   signal: AbortSignal,
 ): AsyncGenerator<WantedDerivation, void, undefined> {
-  for (const { paths, outputs } of groups(installables, evaluator, signal)) {
-    for await (const path of paths) {
-      const [drvPath, named] = splitDerivedPath(path);
+  for (const { evaluated, outputs } of groups(installables, evaluator, signal)) {
+    for await (const { drvPath, outputs: installed } of evaluated) {
       const derivation = await evaluator.readDerivation(drvPath);
-      const selection = outputs === 'default' && named !== undefined ? [named] : outputs;
+      const selection = outputs === 'default' ? installed : outputs === 'all' ? [] : outputs;
       yield { drvPath, ...chooseOutputs(drvPath, derivation, selection) };
     }
   }
 }
 
 interface Group {
-  paths: AsyncIterable<string> | Iterable<string>;
+  evaluated: AsyncIterable<Evaluated> | Iterable<Evaluated>;
   outputs: OutputSelection;
 }
 
@@ -54,9 +59,10 @@ function* groups(
     const installable = installables[i]!;
     const { outputs } = installable;
     i += 1;
-    if (installable.type === 'derivation') yield { paths: [installable.drvPath], outputs };
+    if (installable.type === 'derivation')
+      yield { evaluated: [{ drvPath: installable.drvPath, outputs: [] }], outputs };
     else if (installable.type === 'flake')
-      yield { paths: evaluator.flake(installable.reference, signal), outputs };
+      yield { evaluated: evaluator.flake(installable.reference, signal), outputs };
     else {
       const attributes = installable.attribute === undefined ? [] : [installable.attribute];
       for (
@@ -68,29 +74,19 @@ function* groups(
         attributes.push(next.attribute);
         i += 1;
       }
-      yield { paths: evaluator.instantiate(attributes, signal), outputs };
+      yield { evaluated: evaluator.instantiate(attributes, signal), outputs };
     }
   }
 }
 
-/** `x.drv!dev` (nix-instantiate) or `x.drv^dev` (nix). */
-function splitDerivedPath(path: string): [drvPath: string, output: string | undefined] {
-  const match = /^(.*\.drv)[!^]([^!^]+)$/.exec(path);
-  return match === null ? [path, undefined] : [match[1]!, match[2]!];
-}
-
+/** `selection`: names, none meaning all. */
 function chooseOutputs(
   drvPath: string,
   derivation: Derivation,
-  selection: OutputSelection,
+  selection: readonly string[],
 ): Omit<WantedDerivation, 'drvPath'> {
   const names = [...derivation.outputs.keys()];
-  const outputs =
-    selection === 'all'
-      ? names
-      : selection === 'default'
-        ? [defaultOutput(derivation, names)]
-        : [...selection];
+  const outputs = selection.length === 0 ? names : [...selection];
   const missing = outputs.find((name) => !derivation.outputs.has(name));
   if (missing !== undefined) {
     throw new CliError(
@@ -103,11 +99,4 @@ function chooseOutputs(
     path === '' || !outputs.includes(name) ? [] : [[name, path] as const],
   );
   return { outputs, outputPaths: new Map(paths) };
-}
-
-/** `out` where there is one, else the first of `outputs`, as `nix-build` chooses. */
-function defaultOutput(derivation: Derivation, names: readonly string[]): string {
-  if (derivation.outputs.has('out')) return 'out';
-  const first = derivation.env.get('outputs')?.trim().split(/\s+/)[0];
-  return first !== undefined && derivation.outputs.has(first) ? first : (names[0] ?? 'out');
 }

@@ -16,11 +16,9 @@ export async function createNixEvaluator({ file, args, argstrs, cwd }: NixEvalua
   return {
     instantiate(attributes, signal) {
       if (file === undefined) throw new Error('an attribute without a file');
-      return nix.nixInstantiate({ file, attrs: [...attributes], args, argstrs, cwd, signal });
+      return nix.nixInstantiate({ file, attrs: attributes, args, argstrs, cwd, signal });
     },
-    async *flake(reference, signal) {
-      yield* await nix.flakeDerivations([reference], { cwd, signal });
-    },
+    flake: (reference, signal) => nix.flakeDerivations([reference], { cwd, signal }),
     readDerivation: (drvPath) => nix.readDerivation(drvPath),
   };
 }

@@ -5,6 +5,8 @@ export interface OwnAgentInit {
   uid: number;
   env: Record<string, string | undefined>;
   stateDir: string | undefined;
+  /** Where the agent's warnings go; what else it logs is of no interest to one build. */
+  warn(message: string): void;
 }
 
 /**
@@ -23,7 +25,10 @@ export async function startOwnAgent(
     throw error;
   }
   return {
-    port: { handle: (request, context) => agent.control.handle(request, { ...context, admin: false }) },
+    port: {
+      handle: (request, context) =>
+        agent.control.handle(request, { ...context, emit: async (response) => context.emit(response) }),
+    },
     close: () => agent.stop(),
   };
 }

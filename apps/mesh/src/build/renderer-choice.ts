@@ -26,7 +26,7 @@ export function chooseRenderer(
     stream.write(text);
   };
   const style = createStyle(wantsColour(stream, env));
-  const live = stream.isTTY === true && env['TERM'] !== 'dumb';
+  const live = stream.isTTY === true && env.TERM !== 'dumb';
   if (format === 'json') return createNdjsonRenderer(write);
   if (format === 'plain' || !live) return createPlainRenderer(write, options, style);
   return createTreeRenderer(terminalOf(stream), options, style);

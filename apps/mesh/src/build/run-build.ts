@@ -63,7 +63,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
     if (finished !== undefined) await run.onFinished(finished);
   }
   if (finished === undefined) throw new Error('The agent answered a build without saying how the job ended.');
-  if (!finished.ok) throw buildFailed(finished);
+  if (!finished.ok) throw buildFailed();
   return collectResults([...wanted.values()], finished);
 
   /** An interrupt explains every error that comes after it, and a failed evaluation explains the agent's. */
@@ -74,7 +74,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
     }
     if (evaluationError !== undefined) return evaluationError.error;
     const isTold = error instanceof Error && 'code' in error && error.code === 'BUILD_FAILED';
-    return isTold && finished?.ok === false ? buildFailed(finished) : error;
+    return isTold && finished?.ok === false ? buildFailed() : error;
   }
 }
 
@@ -105,9 +105,9 @@ function interrupted(signal: AbortSignal): Promise<never> {
   });
 }
 
-function buildFailed(finished: JobFinished): CliError {
-  const exitCode = finished.failed.length > 0 ? EXIT.buildFailed : EXIT.failure;
-  return new CliError('BUILD_FAILED', exitCode, 'a build failed', { silent: true });
+/** The renderer has said which builds, and why. */
+function buildFailed(): CliError {
+  return new CliError('BUILD_FAILED', EXIT.buildFailed, 'a build failed', { silent: true });
 }
 
 /** Paths as the agent found them; a dry run has only those that the `.drv`s name. */

@@ -35,7 +35,12 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
   process.once('exit', closeRenderer);
   const interrupts = watchInterrupts(process, (exitCode) => process.exit(exitCode));
   interrupts.signal.addEventListener('abort', () => renderer.note('cancelling this build'), { once: true });
-  const surroundings = { uid: ownUid(), env: process.env, stateDir: flags.stateDir };
+  const surroundings = {
+    uid: ownUid(),
+    env: process.env,
+    stateDir: flags.stateDir,
+    warn: (message: string) => renderer.note(`warning: ${message}`),
+  };
   let results: BuildResult[];
   try {
     results = await runBuild({

@@ -14,6 +14,6 @@ export interface Surroundings {
  */
 export function socketDirs({ uid, env, stateDir }: Surroundings): string[] {
   const { socketDir } = resolvePaths({ uid, env, stateDir });
-  const named = stateDir ?? (env['MESH_STATE_DIR'] || env['MESH_SOCKET_DIR']);
+  const named = stateDir ?? (env.MESH_STATE_DIR || env.MESH_SOCKET_DIR);
   return named || socketDir === SYSTEM_SOCKET_DIR ? [socketDir] : [socketDir, SYSTEM_SOCKET_DIR];
 }

@@ -10,8 +10,8 @@ export interface Style {
 
 /** What a stream and the environment say about colour: `NO_COLOR` (no-color.org) wins, then whether it is a terminal. */
 export function wantsColour(stream: { isTTY?: boolean }, env: Record<string, string | undefined>): boolean {
-  if (env['NO_COLOR'] !== undefined && env['NO_COLOR'] !== '') return false;
-  return stream.isTTY === true && env['TERM'] !== 'dumb';
+  if (env.NO_COLOR !== undefined && env.NO_COLOR !== '') return false;
+  return stream.isTTY === true && env.TERM !== 'dumb';
 }
 
 export function createStyle(colour: boolean): Style {
