@@ -36,6 +36,11 @@ export class TransferError extends Error {
   }
 }
 
+/** Whether it is this package's error. */
+export function isTransferError(error: unknown): error is TransferError {
+  return error instanceof TransferError;
+}
+
 /** Whether the fault lies with the peer named in the error, so that another holder may do better. */
 export function isPeerFault(error: unknown): error is TransferError & { peerId: string } {
   return error instanceof TransferError && error.peerId !== undefined;

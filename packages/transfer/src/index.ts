@@ -1,5 +1,5 @@
 /** Store paths between machines: serving, finding, fetching, the loopback gateway, `nix copy`. */
-export { TransferError, type TransferErrorCode } from './errors.ts';
+export { isTransferError, TransferError, type TransferErrorCode } from './errors.ts';
 export type { BadPeer, FetchOptions, FetchResult, TransferEvents } from './fetcher.ts';
 export type { WantedPath } from './holders.ts';
 export { signingKeyName, verifyPathInfo } from './path-info-verification.ts';

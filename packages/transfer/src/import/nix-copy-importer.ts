@@ -30,8 +30,8 @@ export function nixCopyImporter(init: NixCopyInit, gateway: Gateway): StoreImpor
             // The signatures were checked here, against the members of the mesh.
             noCheckSigs: true,
             signal,
-            env: { XDG_CACHE_HOME: init.cacheDir },
-            options: {
+            env: { ...process.env, XDG_CACHE_HOME: init.cacheDir },
+            settings: {
               // A path absent a moment ago may be offered now, and the other way round.
               'narinfo-cache-negative-ttl': '0',
               'narinfo-cache-positive-ttl': '0',
