@@ -98,7 +98,7 @@ export type ClaimEvent =
   | { readonly type: 'home-up'; readonly from: PeerId }
   /** It is gone: what was left to it comes back. */
   | { readonly type: 'home-down'; readonly from: PeerId }
-  /** Another home's claim. After this step (and after sending its effects) the agent answers. */
+  /** Another home's claim; ignored unless `home-up` came before. After this step (and after sending its effects) the agent answers. */
   | {
       readonly type: 'claim-received';
       readonly from: PeerId;

@@ -1,6 +1,19 @@
 export * from './constants.ts';
+export { CycleError } from './errors.ts';
+export { DerivationGraph, type Vertex } from './graph.ts';
+export { stepHome } from './home.ts';
 export * from './home-protocol.ts';
+export {
+  type Derivation,
+  type DerivationStatus,
+  type HomeInit,
+  type HomeState,
+  initialHome,
+  type Job,
+  type Lease,
+} from './home-state.ts';
+export { criticalPath, lowerBoundMs, type MeasuredDerivation } from './lower-bound.ts';
 export * from './types.ts';
 export { stepWorker } from './worker.ts';
 export * from './worker-protocol.ts';
-export * from './worker-state.ts';
+export { type HeldLease, initialWorker, type WorkerInit, type WorkerState } from './worker-state.ts';

@@ -1,0 +1,214 @@
+import type { BoundedSet } from './bounded-set.ts';
+import { IMPOSSIBLE_AFTER_MS, LEASE_GRACE_MS, LEASE_MS, MAX_ATTEMPTS } from './constants.ts';
+import type { Need } from './eligibility.ts';
+import { DerivationGraph, type Vertex } from './graph.ts';
+import type { Heap } from './heap.ts';
+import type { DerivationOutcome, HomeEffect, Release } from './home-protocol.ts';
+import type {
+  DerivationNode,
+  DrvPath,
+  JobId,
+  JobOptions,
+  LeaseId,
+  PeerId,
+  RequestId,
+  WorkerInfo,
+} from './types.ts';
+
+export interface HomeInit {
+  readonly self: PeerId;
+  /** Different each time the agent starts; begins every lease id, so that a former life's results are strangers. */
+  readonly incarnation: string;
+  readonly leaseMs?: number;
+  readonly graceMs?: number;
+  /** Machines that may fail a derivation before it fails. */
+  readonly maxAttempts?: number;
+  /** How long something no machine can build waits for one that can. */
+  readonly impossibleAfterMs?: number;
+}
+
+/**
+ * `waiting`: for dependencies, for its claim to settle, or for another home to build it. `skipped`: something it
+ * needs failed.
+ */
+export type DerivationStatus = 'waiting' | 'ready' | 'leased' | 'built' | 'failed' | 'skipped';
+
+/** A derivation at its home, shared by all jobs that want it. */
+export interface Derivation extends Vertex<Derivation> {
+  readonly node: DerivationNode;
+  /** Order of arrival, for ties. */
+  readonly age: number;
+  readonly jobs: Set<JobId>;
+  status: DerivationStatus;
+  /** Dependencies not built (yet, or any more). */
+  blockers: number;
+  /** Fencing number of the newest lease. */
+  attempt: number;
+  /** Times a machine failed it. */
+  failures: number;
+  readonly avoid: Set<PeerId>;
+  lease: Lease | undefined;
+  work: WorkClass;
+  /** Queue entries with another number are stale. */
+  entry: number;
+  /** When ready: bytes of inputs each worker holds, among those built for this home's jobs. */
+  local: Map<PeerId, number>;
+  localBytes: number;
+  claim: OwnClaim;
+  /** Who has the outputs, once they exist. */
+  readonly holders: Set<PeerId>;
+  outputBytes: number;
+  outcome: DerivationOutcome | undefined;
+}
+
+/** This home's claim. It owns the derivation when its (stamp, peer id) is the smallest of the live claims it knows. */
+export interface OwnClaim {
+  readonly stamp: number;
+  settled: boolean;
+  /** The home that builds it instead. */
+  deferredTo: PeerId | undefined;
+}
+
+/** What is known of another home's claims. `ended` recognises claims that arrive after their release. */
+export interface ForeignClaims {
+  readonly live: Map<DrvPath, number>;
+  readonly ended: Map<DrvPath, number>;
+}
+
+export interface Lease {
+  readonly lease: LeaseId;
+  readonly attempt: number;
+  readonly derivation: Derivation;
+  readonly peerId: PeerId;
+  readonly ahead: boolean;
+  deadline: number;
+  startedAt: number | undefined;
+  /** The idle worker for whose sake it was asked back. */
+  revokedFor: PeerId | undefined;
+}
+
+export interface Job {
+  readonly job: JobId;
+  readonly options: JobOptions;
+  /** Same text, same wishes about machines. */
+  readonly policy: string;
+  sealed: boolean;
+  readonly derivations: Set<Derivation>;
+  /** Of its derivations, those not built, failed or skipped. */
+  remaining: number;
+  readonly failed: DrvPath[];
+  readonly skipped: DrvPath[];
+}
+
+export interface WorkerRecord {
+  readonly info: WorkerInfo;
+  /** Requests in the order they came. */
+  readonly free: RequestId[];
+  readonly ahead: RequestId[];
+  /** Requests answered or taken back (perhaps before they came). */
+  readonly spent: BoundedSet;
+  readonly leases: Map<LeaseId, Lease>;
+  /** Ready derivations whose inputs are mostly here. */
+  readonly nearby: Heap<ReadyEntry>;
+}
+
+export interface ReadyEntry {
+  readonly derivation: Derivation;
+  readonly entry: number;
+  readonly level: number;
+  readonly fanOut: number;
+}
+
+/** Derivations that the same workers may build. */
+export interface WorkClass extends Need {
+  readonly key: string;
+  /** Unfinished derivations in it. */
+  members: number;
+  readonly heap: Heap<ReadyEntry>;
+  /** Workers that may take its derivations; valid while `generation` is the state's. */
+  able: WorkerRecord[];
+  generation: number;
+  /** Since when nobody can. */
+  impossibleSince: number | undefined;
+}
+
+export interface RecentlyBuilt {
+  readonly holders: readonly PeerId[];
+  readonly stamp: number;
+  readonly until: number;
+}
+
+/** All a home knows. Read it freely; only `stepHome` writes. */
+export interface HomeState {
+  readonly self: PeerId;
+  readonly incarnation: string;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+  readonly maxAttempts: number;
+  readonly impossibleAfterMs: number;
+  readonly graph: DerivationGraph<Derivation>;
+  readonly jobs: Map<JobId, Job>;
+  readonly workers: Map<PeerId, WorkerRecord>;
+  readonly leases: Map<LeaseId, Lease>;
+  readonly classes: Map<string, WorkClass>;
+  readonly homes: Set<PeerId>;
+  readonly foreign: Map<PeerId, ForeignClaims>;
+  /** Claims not yet answered by everybody, by stamp. */
+  readonly unsettled: Map<number, Derivation[]>;
+  readonly recentlyBuilt: Map<DrvPath, RecentlyBuilt>;
+  readonly advertisedTo: Set<PeerId>;
+  /** Changes when a worker comes, goes or changes. */
+  generation: number;
+  ready: number;
+  lastStamp: number;
+  nextLease: number;
+  nextAge: number;
+  wakeAt: number | undefined;
+}
+
+/** One step: what the functions that carry it out have in common. */
+export interface Step {
+  readonly state: HomeState;
+  readonly now: number;
+  readonly effects: HomeEffect[];
+  /** Claims that ended; told to the other homes in one effect after all others. */
+  readonly releases: Release[];
+}
+
+export function initialHome(init: HomeInit): HomeState {
+  return {
+    self: init.self,
+    incarnation: init.incarnation,
+    leaseMs: init.leaseMs ?? LEASE_MS,
+    graceMs: init.graceMs ?? LEASE_GRACE_MS,
+    maxAttempts: init.maxAttempts ?? MAX_ATTEMPTS,
+    impossibleAfterMs: init.impossibleAfterMs ?? IMPOSSIBLE_AFTER_MS,
+    graph: new DerivationGraph(),
+    jobs: new Map(),
+    workers: new Map(),
+    leases: new Map(),
+    classes: new Map(),
+    homes: new Set(),
+    foreign: new Map(),
+    unsettled: new Map(),
+    recentlyBuilt: new Map(),
+    advertisedTo: new Set(),
+    generation: 1,
+    ready: 0,
+    lastStamp: 0,
+    nextLease: 1,
+    nextAge: 1,
+    wakeAt: undefined,
+  };
+}
+
+export function isFinished(derivation: Derivation): boolean {
+  return derivation.status === 'built' || derivation.status === 'failed' || derivation.status === 'skipped';
+}
+
+/** Asks for a tick at `at`, unless one comes sooner anyway. */
+export function wakeAt(step: Step, at: number): void {
+  if (step.state.wakeAt !== undefined && step.state.wakeAt <= at) return;
+  step.state.wakeAt = at;
+  step.effects.push({ type: 'wake-at', at });
+}

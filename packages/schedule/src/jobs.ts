@@ -1,0 +1,165 @@
+import { CycleError } from './errors.ts';
+import type { JobEvent } from './home-protocol.ts';
+import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
+import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
+import { claimAll } from './ownership.ts';
+import { classFor, enqueue, reclass } from './ready-queue.ts';
+import type { DerivationNode, JobId, JobOptions } from './types.ts';
+
+/** Carries out what happens to a job. */
+export function handleJob(step: Step, event: JobEvent): void {
+  const { state } = step;
+  const job = state.jobs.get(event.job);
+  if (event.type === 'job-added') {
+    if (job === undefined) addJob(step, event.job, event.options);
+    return;
+  }
+  if (job === undefined) return;
+  switch (event.type) {
+    case 'derivations-added':
+      addDerivations(step, job, event.derivations);
+      break;
+    case 'job-sealed':
+      job.sealed = true;
+      refreshPriorities(step, true);
+      failIncomplete(step, job);
+      if (state.jobs.has(job.job)) endIfDone(step, job);
+      break;
+    case 'job-cancelled':
+      endJob(step, job, true);
+      break;
+  }
+}
+
+function addJob(step: Step, id: JobId, options: JobOptions): void {
+  const { state, effects } = step;
+  const policy = JSON.stringify([options.only && [...options.only].sort(), [...(options.not ?? [])].sort()]);
+  state.jobs.set(id, {
+    job: id,
+    options,
+    policy,
+    sealed: false,
+    derivations: new Set(),
+    remaining: 0,
+    failed: [],
+    skipped: [],
+  });
+  // Before there is anything to lease, so that requests are parked when there is.
+  for (const peerId of state.workers.keys()) {
+    if (state.advertisedTo.has(peerId)) continue;
+    state.advertisedTo.add(peerId);
+    effects.push({ type: 'advertise', peerId, work: true });
+  }
+}
+
+function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]): void {
+  const { state } = step;
+  const added: Derivation[] = [];
+  for (const node of nodes) {
+    const known = state.graph.get(node.drvPath);
+    if (known === undefined) added.push(addDerivation(step, job, node));
+    else join(step, job, known);
+  }
+  claimAll(
+    step,
+    added.filter((derivation) => !isFinished(derivation)),
+  );
+  // What is shared may have ended other jobs as well.
+  for (const other of [...state.jobs.values()]) endIfDone(step, other);
+}
+
+function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
+  const { state } = step;
+  const jobs = new Set<JobId>();
+  const avoid = new Set<string>();
+  const dependencies = new Set(node.dependencies);
+  const derivation: Derivation = {
+    drvPath: node.drvPath,
+    predictedMs: node.predictedMs,
+    dependencies: [],
+    dependants: [],
+    bLevelMs: 0,
+    mark: 0,
+    node,
+    age: state.nextAge++,
+    jobs,
+    status: 'waiting',
+    blockers: 0,
+    attempt: 0,
+    failures: 0,
+    avoid,
+    lease: undefined,
+    work: classFor(step, node, new Set([job.job]), avoid, 0),
+    entry: 0,
+    local: new Map(),
+    localBytes: 0,
+    claim: { stamp: 0, settled: false, deferredTo: undefined },
+    holders: new Set(),
+    outputBytes: 0,
+    outcome: undefined,
+  };
+  derivation.work.members++;
+  state.graph.add(derivation, node.dependencies);
+  derivation.blockers = dependencies.size;
+  for (const dependency of derivation.dependencies) if (dependency.status === 'built') derivation.blockers--;
+  join(step, job, derivation);
+  // Jobs that share what needs this one wait for it too, whether they describe it themselves or not.
+  for (const dependant of derivation.dependants)
+    for (const id of dependant.jobs) join(step, state.jobs.get(id)!, derivation);
+  for (const dependency of derivation.dependencies) {
+    rebuildIfNeeded(step, dependency);
+    if (dependency.status === 'failed' || dependency.status === 'skipped') skipDependants(step, dependency);
+  }
+  return derivation;
+}
+
+/** Makes a job want a derivation and everything known that it needs. */
+function join(step: Step, job: Job, wanted: Derivation): void {
+  const queue = [wanted];
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    if (job.derivations.has(next)) continue;
+    job.derivations.add(next);
+    next.jobs.add(job.job);
+    queue.push(...next.dependencies);
+    if (next.outcome !== undefined)
+      step.effects.push({
+        type: 'derivation-finished',
+        drvPath: next.drvPath,
+        jobs: [job.job],
+        outcome: next.outcome,
+      });
+    if (next.status === 'failed') job.failed.push(next.drvPath);
+    else if (next.status === 'skipped') job.skipped.push(next.drvPath);
+    else if (next.status === 'built') rebuildIfNeeded(step, next);
+    else {
+      job.remaining++;
+      reclass(step, next);
+    }
+  }
+}
+
+/** Gives ready derivations the priority the graph as it is now says, and fails those in a circle. */
+export function refreshPriorities(step: Step, now: boolean): void {
+  const { state } = step;
+  const { changed, cycles } = state.graph.refresh(now);
+  for (const derivation of changed) if (derivation.status === 'ready') enqueue(state, derivation);
+  for (const cycle of cycles) {
+    const { message } = new CycleError(cycle.map((derivation) => derivation.drvPath));
+    for (const derivation of cycle)
+      if (!isFinished(derivation)) fail(step, derivation, { type: 'failed', kind: 'invalid', message });
+  }
+}
+
+/** Fails what waits for a derivation that no unfinished description can still bring. */
+function failIncomplete(step: Step, job: Job): void {
+  const { state } = step;
+  for (const [derivation, path] of [...state.graph.awaited()]) {
+    if (isFinished(derivation) || !derivation.jobs.has(job.job)) continue;
+    if ([...derivation.jobs].some((id) => !state.jobs.get(id)!.sealed)) continue;
+    fail(step, derivation, {
+      type: 'failed',
+      kind: 'invalid',
+      message: `${derivation.node.name} needs ${path}, which is neither valid nor part of the job; start the build again.`,
+    });
+  }
+}
