@@ -35,8 +35,8 @@ export interface FetchResult {
   readonly fetchedPaths: number;
   /** NAR bytes. */
   readonly fetchedBytes: number;
-  /** Who gave how much: NAR bytes by peer id. */
-  readonly sources: ReadonlyMap<string, number>;
+  /** Who gave how much: peer ids and NAR bytes. */
+  readonly sources: { readonly peer: string; readonly bytes: number }[];
 }
 
 export interface FetcherComponents {
@@ -158,7 +158,7 @@ class FetchRun {
     return {
       fetchedPaths: this.#fetchedPaths,
       fetchedBytes: this.#fetchedBytes,
-      sources: new Map(this.#bytesOf),
+      sources: [...this.#bytesOf].map(([peer, bytes]) => ({ peer, bytes })),
     };
   }
 

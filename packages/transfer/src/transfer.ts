@@ -1,4 +1,5 @@
-import { type Clock, Emitter, type Identity, type Logger, type MeshNet, publicKeyOfPeerId } from '@mesh/net';
+import { join } from 'node:path';
+import { Emitter, type Identity, type Logger, type MeshNet, publicKeyOfPeerId } from '@mesh/net';
 import { type DaemonPool, type PathInfo, signingKeyFromSeed } from '@mesh/nix';
 import { type DataPlane, type DataPlaneCounters, type DataPlaneInit, LocalDataPlane } from './data-plane.ts';
 import { ThreadDataPlane } from './data-plane-thread.ts';
@@ -13,8 +14,8 @@ import { StoreServer } from './store-server.ts';
 import { whoHas } from './who-has.ts';
 
 export interface TransferInit {
-  /** A directory of the agent's own for what `nix copy` remembers. */
-  readonly cacheDir: string;
+  /** The agent's state directory; only `cache/` below it is used. */
+  readonly stateDir: string;
   /** The nix-daemon's socket, where it is not Nix's own default. */
   readonly daemonSocket?: string;
   /** Address the side channel listens on; all of the machine's when absent. */
@@ -28,10 +29,9 @@ export interface TransferInit {
 export interface TransferComponents {
   readonly net: TransferNet & Pick<MeshNet, 'events'>;
   /** For queries and signing; NARs go through connections of the data plane's own. */
-  readonly pool: DaemonPool;
+  readonly daemon: DaemonPool;
   readonly identity: Identity;
   readonly logger: Logger;
-  readonly clock: Clock;
 }
 
 export interface TransferCounters extends DataPlaneCounters {
@@ -74,7 +74,7 @@ class AgentTransfer implements Transfer {
   #unsubscribe: (() => void) | undefined;
 
   constructor(init: TransferInit, components: TransferComponents) {
-    const { net, pool, identity, logger, clock } = components;
+    const { net, daemon, identity, logger } = components;
     this.#components = components;
     this.events = new Emitter((error, event) => logger.error({ err: error, event }, 'a listener failed'));
     this.events.on('bad-peer', () => {
@@ -82,8 +82,8 @@ class AgentTransfer implements Transfer {
     });
     this.#signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
     this.#client = new StoreClient(net);
-    const store = daemonStoreReader(pool);
-    this.#dataPlane = makeDataPlane(init, this.#client, clock);
+    const store = daemonStoreReader(daemon);
+    this.#dataPlane = makeDataPlane(init, this.#client);
     this.#server = new StoreServer({
       net,
       store,
@@ -129,7 +129,7 @@ class AgentTransfer implements Transfer {
   }
 
   signOutputs(paths: readonly string[]): Promise<PathInfo[]> {
-    return signOutputs(paths, { daemon: this.#components.pool, signingKey: this.#signingKey });
+    return signOutputs(paths, { daemon: this.#components.daemon, signingKey: this.#signingKey });
   }
 
   async counters(): Promise<TransferCounters> {
@@ -137,9 +137,9 @@ class AgentTransfer implements Transfer {
   }
 }
 
-function makeDataPlane(init: TransferInit, client: StoreClient, clock: Clock): DataPlane {
+function makeDataPlane(init: TransferInit, client: StoreClient): DataPlane {
   const plain: DataPlaneInit = {
-    cacheDir: init.cacheDir,
+    cacheDir: join(init.stateDir, 'cache'),
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
     ...(init.listenHost === undefined ? {} : { listenHost: init.listenHost }),
     ...(init.listenPort === undefined ? {} : { listenPort: init.listenPort }),
@@ -147,6 +147,6 @@ function makeDataPlane(init: TransferInit, client: StoreClient, clock: Clock): D
   const askTicket = (peerId: string, signal?: AbortSignal) =>
     client.bulkTicket(peerId, signal === undefined ? {} : { signal });
   return init.thread === false
-    ? new LocalDataPlane(plain, { askTicket, now: () => clock.monotonic() })
+    ? new LocalDataPlane(plain, { askTicket, now: () => performance.now() })
     : new ThreadDataPlane(plain, { askTicket });
 }
