@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createNet, type Logger, loadOrCreateIdentity, type MeshNet, systemClock } from '@mesh/net';
-import { DaemonClient, DaemonPool, nixSystemInfo } from '@mesh/nix';
-import { createTransfer, isTransferError, type Transfer } from '@mesh/transfer';
+import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
+import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
 import { readSettings } from './config.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
@@ -58,7 +57,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const incarnation = randomBytes(6).toString('hex');
   const daemon = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
 
-  const capability = capabilityOf(await nixSystemInfo(), settings.slots);
+  const capability = capabilityOf(await systemInfo(), settings.slots);
   const trust = await probeTrust(daemon);
   const identity = await loadOrCreateIdentity(stateDir);
   const pool = new DaemonPool({ ...daemon, max: 4 });
@@ -74,11 +73,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     },
     { logger, clock, identity },
   );
-  const transfer = createTransfer(
-    { cacheDir: join(stateDir, 'cache'), ...(init.daemonSocket ? { daemonSocket: init.daemonSocket } : {}) },
-    { net, identity, pool, logger, clock },
-  );
-  const fetcher = transferFetcher(transfer);
+  const transfer = createTransfer({
+    stateDir,
+    ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
+  })({ net, identity, daemon: pool, logger });
   const worker = new Worker(
     {
       self: net.self.peerId,
@@ -91,7 +89,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     {
       clock,
       logger,
-      fetcher,
+      fetcher: transfer,
       roots: new OutputRoots(() => DaemonClient.connect(daemon)),
       signOutputs: async (outputs) => {
         // An untrusted user may sign nothing; its outputs serve this machine alone.
@@ -114,7 +112,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     clock,
     logger,
     planner: store.plannerComponents((asked) => transfer.whoHas(asked)),
-    fetcher,
+    fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),
     isLost: (error) => isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE',
@@ -148,7 +146,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         net.handle(workProtocol, (channel, peerId) => worker.serve(peerId, channel));
       }
       home.start();
-      await transfer.start();
+      transfer.start();
       await net.start();
       announce();
       loadTimer = setInterval(announce, LOAD_INTERVAL_MS);
@@ -190,16 +188,4 @@ async function probeTrust(options: { socketPath?: string }): Promise<DaemonClien
   } finally {
     client.close();
   }
-}
-
-function transferFetcher(transfer: Transfer) {
-  return {
-    async fetchClosure(
-      wanted: readonly { path: string; holders: readonly string[] }[],
-      options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
-    ): Promise<{ sources: { peer: string; bytes: number }[] }> {
-      const { sources } = await transfer.fetchClosure(wanted, options);
-      return { sources: [...sources].map(([peer, bytes]) => ({ peer, bytes })) };
-    },
-  };
 }

@@ -22,13 +22,13 @@ export interface PathsInit {
  * with it, so that two agents on one machine never meet, unless `MESH_SOCKET_DIR` says otherwise.
  */
 export function resolvePaths({ uid, env, stateDir }: PathsInit): MeshPaths {
-  const given = stateDir ?? nonEmpty(env['MESH_STATE_DIR']);
-  const sockets = nonEmpty(env['MESH_SOCKET_DIR']);
+  const given = stateDir ?? nonEmpty(env.MESH_STATE_DIR);
+  const sockets = nonEmpty(env.MESH_SOCKET_DIR);
   if (given !== undefined) return { stateDir: given, socketDir: sockets ?? join(given, 'run') };
   if (uid === 0) return { stateDir: '/var/lib/mesh', socketDir: sockets ?? '/run/mesh' };
-  const home = env['HOME'] ?? '/';
-  const state = join(nonEmpty(env['XDG_STATE_HOME']) ?? join(home, '.local', 'state'), 'mesh');
-  const runtime = nonEmpty(env['XDG_RUNTIME_DIR']);
+  const home = env.HOME ?? '/';
+  const state = join(nonEmpty(env.XDG_STATE_HOME) ?? join(home, '.local', 'state'), 'mesh');
+  const runtime = nonEmpty(env.XDG_RUNTIME_DIR);
   return { stateDir: state, socketDir: sockets ?? (runtime ? join(runtime, 'mesh') : join(state, 'run')) };
 }
 

@@ -13,7 +13,7 @@ export interface ResultFetcher {
   fetchClosure(
     paths: readonly { path: string; holders: readonly string[] }[],
     options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
-  ): Promise<{ sources: { peer: string; bytes: number }[] }>;
+  ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
 }
 
 export interface JobRunnerComponents {

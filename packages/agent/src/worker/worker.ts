@@ -19,7 +19,7 @@ export interface InputFetcher {
   fetchClosure(
     inputs: readonly { path: string; holders: readonly string[] }[],
     options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
-  ): Promise<{ sources: { peer: string; bytes: number }[] }>;
+  ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
 }
 
 export interface WorkerInit {
@@ -228,7 +228,7 @@ export class Worker {
         signal: controller.signal,
         onPlan: (paths, bytes) => this.#send(home, { type: 'fetching', ...ref, paths, bytes }),
       });
-      held.fetched = sources;
+      held.fetched = [...sources];
       this.#send(home, {
         type: 'fetched',
         ...ref,
