@@ -24,12 +24,12 @@ import { readLines, writeLine } from './line-socket.ts';
  */
 export class ControlServer {
   readonly #dir: string;
-  readonly #handler: ControlHandler;
+  readonly #handler: Pick<ControlHandler, 'handle'>;
   readonly #logger: Logger;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
 
-  constructor(dir: string, handler: ControlHandler, logger: Logger) {
+  constructor(dir: string, handler: Pick<ControlHandler, 'handle'>, logger: Logger) {
     this.#dir = dir;
     this.#handler = handler;
     this.#logger = logger;

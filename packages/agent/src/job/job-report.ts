@@ -1,3 +1,4 @@
+import { criticalPath, lowerBoundMs } from '@mesh/schedule';
 import { type DerivationReport, type JobReport, type PeerReport, REPORT_VERSION } from '@mesh/wire';
 import { readyMs, type Timeline } from './timeline.ts';
 
@@ -15,19 +16,22 @@ export interface JobReportInit {
   nameOf(peerId: string): string;
 }
 
-/** Sums up a job. The lower bound is max(critical path, work / slots) over what the builds were measured to take. */
+/** Sums up a job. Its lower bound holds for what the builds were measured to take, on these slots. */
 export function jobReport(init: JobReportInit): JobReport {
   const { timelines, nameOf } = init;
-  const critical = criticalPath(timelines);
-  const workMs = [...timelines.values()].reduce((sum, timeline) => sum + durationMs(timeline), 0);
+  const measured = [...timelines.values()].map((timeline) => ({
+    drvPath: timeline.drvPath,
+    durationMs: durationMs(timeline),
+    dependencies: timeline.dependencies,
+  }));
   return {
     version: REPORT_VERSION,
     job: init.job,
     ok: init.ok,
     startedAt: new Date(init.startedAtWallMs).toISOString(),
     wallMs: init.wallMs,
-    lowerBoundMs: Math.max(critical.ms, init.slots > 0 ? workMs / init.slots : 0),
-    criticalPath: critical.path,
+    lowerBoundMs: lowerBoundMs(measured, Math.max(1, init.slots)),
+    criticalPath: criticalPath(measured).path,
     bytesFetched: sumBytes([
       ...[...timelines.values()].flatMap((t) => [...t.fetched]),
       ...init.resultFetched,
@@ -40,44 +44,6 @@ export function jobReport(init: JobReportInit): JobReport {
 /** What a derivation cost its machine: the build itself, or nothing where it was not built. */
 function durationMs(timeline: Timeline): number {
   return timeline.outcome === 'built' || timeline.outcome === 'failed' ? timeline.buildMs : 0;
-}
-
-/** Longest path by measured build time, dependencies first. O(V+E), iterative: graphs can be tens of thousands deep. */
-export function criticalPath(timelines: ReadonlyMap<string, Timeline>): { ms: number; path: string[] } {
-  const total = new Map<string, number>();
-  const before = new Map<string, string>();
-  for (const start of timelines.keys()) {
-    const stack = [start];
-    while (stack.length > 0) {
-      const path = stack[stack.length - 1] as string;
-      const timeline = timelines.get(path);
-      if (timeline === undefined || total.has(path)) {
-        stack.pop();
-        continue;
-      }
-      const open = timeline.dependencies.filter((d) => timelines.has(d) && !total.has(d));
-      if (open.length > 0) {
-        stack.push(...open);
-        continue;
-      }
-      let longest = 0;
-      for (const dependency of timeline.dependencies) {
-        const ms = total.get(dependency) ?? 0;
-        if (ms > longest) {
-          longest = ms;
-          before.set(path, dependency);
-        }
-      }
-      total.set(path, longest + durationMs(timeline));
-      stack.pop();
-    }
-  }
-  let last: string | undefined;
-  let ms = 0;
-  for (const [path, pathMs] of total) if (pathMs > ms) [last, ms] = [path, pathMs];
-  const path: string[] = [];
-  for (let at = last; at !== undefined; at = before.get(at)) path.unshift(at);
-  return { ms, path };
 }
 
 function derivationReport(

@@ -1,0 +1,177 @@
+import { Buffer } from 'node:buffer';
+import { type Derivation, printDerivation } from '@mesh/nix';
+import { describe, expect, test } from 'vitest';
+import { derivationName, Planner, type PlannerComponents, type Wanted } from './planner.ts';
+
+const HASH = '0123456789abcdfghijklmnpqrsvwxyz';
+const drvPath = (name: string): string => `/nix/store/${HASH}-${name}.drv`;
+const outPath = (name: string, output = 'out'): string =>
+  `/nix/store/${HASH}-${name}${output === 'out' ? '' : `-${output}`}`;
+
+interface Spec {
+  inputs?: Record<string, string[]>;
+  env?: Record<string, string>;
+  outputs?: Derivation['outputs'];
+}
+
+/** A store of `.drv` files in memory, and who has what. */
+class World {
+  readonly files = new Map<string, Uint8Array>();
+  readonly valid = new Set<string>();
+  readonly held = new Map<string, string[]>();
+  readonly substitutable = new Set<string>();
+  readonly reads: string[] = [];
+
+  derivation(name: string, spec: Spec = {}): Wanted {
+    const inputDrvs = new Map(
+      Object.entries(spec.inputs ?? {}).map(([input, names]) => [drvPath(input), names]),
+    );
+    const derivation: Derivation = {
+      outputs: spec.outputs ?? new Map([['out', { path: outPath(name), hashAlgo: '', hash: '' }]]),
+      inputDrvs,
+      inputSrcs: [`/nix/store/${HASH}-source-${name}`],
+      system: 'x86_64-linux',
+      builder: '/bin/sh',
+      args: [],
+      env: new Map(Object.entries(spec.env ?? {})),
+    };
+    this.files.set(drvPath(name), printDerivation(derivation));
+    return { drvPath: drvPath(name), outputs: [] };
+  }
+
+  planner(): Planner {
+    const components: PlannerComponents = {
+      queryValidPaths: async (paths) => new Set(paths.filter((path) => this.valid.has(path))),
+      querySubstitutable: async () => this.substitutable,
+      whoHas: async (paths) => new Map([...this.held].filter(([path]) => paths.includes(path))),
+      predictMs: () => 1_000,
+      readDerivationFile: async (path) => {
+        this.reads.push(path);
+        const bytes = this.files.get(path);
+        if (bytes === undefined) throw Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT' });
+        return bytes;
+      },
+    };
+    return new Planner(components);
+  }
+}
+
+function chain(world: World): Wanted {
+  world.derivation('a');
+  world.derivation('b', { inputs: { a: ['out'] } });
+  return world.derivation('c', { inputs: { b: ['out'] } });
+}
+
+describe('a plan', () => {
+  test('has every derivation whose wanted outputs are missing, with what it waits for', async () => {
+    const world = new World();
+    const { derivations } = await world.planner().plan([chain(world)]);
+    const nodes = Object.fromEntries(derivations.map(({ node }) => [node.name, node.dependencies]));
+    expect(nodes).toEqual({ a: [], b: [drvPath('a')], c: [drvPath('b')] });
+  });
+
+  test('leaves out what is valid here, and everything only that needed', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.valid.add(outPath('b'));
+    const plan = await world.planner().plan([root]);
+    expect(plan.derivations.map(({ node }) => node.name)).toEqual(['c']);
+    expect(plan.derivations[0]?.node.dependencies).toEqual([]);
+    expect(plan.validCount).toBe(1);
+    expect(world.reads).not.toContain(drvPath('a'));
+  });
+
+  test('leaves out what a member has, and says who', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.held.set(outPath('b'), ['peer-2']);
+    const plan = await world.planner().plan([root]);
+    expect(plan.derivations.map(({ node }) => node.name)).toEqual(['c']);
+    expect(plan.derivations[0]?.inputs).toContain(outPath('b'));
+    expect([...plan.held]).toEqual([[outPath('b'), ['peer-2']]]);
+  });
+
+  test('lets Nix realise what a substituter offers, without its inputs', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.substitutable.add(outPath('b'));
+    const { derivations } = await world.planner().plan([root]);
+    const b = derivations.find(({ node }) => node.name === 'b');
+    expect(b?.method).toBe('realise');
+    expect(b?.node).toMatchObject({ pinnedHome: true, dependencies: [] });
+    expect(derivations.map(({ node }) => node.name).sort()).toEqual(['b', 'c']);
+  });
+
+  test('gives a derivation once, however many roots share it', async () => {
+    const world = new World();
+    const c = chain(world);
+    const d = world.derivation('d', { inputs: { b: ['out'] } });
+    const planner = world.planner();
+    const first = await planner.plan([c]);
+    const second = await planner.plan([d]);
+    expect(first.derivations).toHaveLength(3);
+    expect(second.derivations.map(({ node }) => node.name)).toEqual(['d']);
+    expect(second.derivations[0]?.node.dependencies).toEqual([drvPath('b')]);
+  });
+
+  test('builds a derivation again for an output that is wanted only later', async () => {
+    const world = new World();
+    const outputs = new Map([
+      ['out', { path: outPath('m'), hashAlgo: '', hash: '' }],
+      ['dev', { path: outPath('m', 'dev'), hashAlgo: '', hash: '' }],
+    ]);
+    world.derivation('m', { outputs });
+    world.valid.add(outPath('m'));
+    const planner = world.planner();
+    const first = await planner.plan([{ drvPath: drvPath('m'), outputs: ['out'] }]);
+    const second = await planner.plan([{ drvPath: drvPath('m'), outputs: ['dev'] }]);
+    expect(first.derivations).toEqual([]);
+    expect(second.derivations.map(({ node }) => node.name)).toEqual(['m']);
+  });
+
+  test('keeps fixed-output and preferLocalBuild derivations at home', async () => {
+    const world = new World();
+    const fixed = new Map([['out', { path: outPath('f'), hashAlgo: 'sha256', hash: 'ab'.repeat(32) }]]);
+    const roots = [
+      world.derivation('f', { outputs: fixed }),
+      world.derivation('p', { env: { preferLocalBuild: '1' } }),
+      world.derivation('n'),
+    ];
+    const { derivations } = await world.planner().plan(roots);
+    const pinned = Object.fromEntries(derivations.map(({ node }) => [node.name, node.pinnedHome]));
+    expect(pinned).toEqual({ f: true, p: true, n: false });
+  });
+
+  test('realises at home what has no output path before it is built, and what is built from it', async () => {
+    const world = new World();
+    const floating = new Map([['out', { path: '', hashAlgo: 'r:sha256', hash: '' }]]);
+    const deferred = new Map([['out', { path: '', hashAlgo: '', hash: '' }]]);
+    world.derivation('ca', { outputs: floating });
+    const root = world.derivation('user', { outputs: deferred, inputs: { ca: ['out'] } });
+    const { derivations } = await world.planner().plan([root]);
+    expect(derivations.map(({ method, node }) => [node.name, method, node.pinnedHome]).sort()).toEqual([
+      ['ca', 'realise', true],
+      ['user', 'realise', true],
+    ]);
+  });
+
+  test('says which derivation cannot be read', async () => {
+    const world = new World();
+    const root = world.derivation('a', { inputs: { gone: ['out'] } });
+    await expect(world.planner().plan([root])).rejects.toMatchObject({
+      code: 'BUILD_UNREADABLE_DERIVATION',
+      message: expect.stringContaining(drvPath('gone')),
+    });
+  });
+
+  test('says which derivation is garbled', async () => {
+    const world = new World();
+    const root = world.derivation('a');
+    world.files.set(root.drvPath, Buffer.from('Derive(nonsense'));
+    await expect(world.planner().plan([root])).rejects.toMatchObject({ code: 'NIX_BAD_DERIVATION' });
+  });
+});
+
+test('a derivation is named without its hash and suffix', () => {
+  expect(derivationName(drvPath('zlib-1.3.1'))).toBe('zlib-1.3.1');
+});
