@@ -124,20 +124,20 @@ function parseRequest(value: unknown): ControlRequest {
   );
 }
 
+/** Derivations until `evaluated`; a client that leaves in the middle is seen by its socket's close, which cancels the job. */
 async function* parseInputs(lines: AsyncGenerator<unknown>): AsyncGenerator<BuildInput> {
-  for await (const line of lines) {
-    const parsed = v.safeParse(buildInputSchema, line);
+  for (let line = await lines.next(); line.done !== true; line = await lines.next()) {
+    const parsed = v.safeParse(buildInputSchema, line.value);
     if (!parsed.success) {
       throw new AgentError(
         'AGENT_BAD_REQUEST',
-        'The agent does not understand what is to be built; use the mesh command.',
+        'The agent does not understand what is to be built; use the mesh command of its own version.',
       );
     }
     yield parsed.output;
-    // After this nothing is read but the connection's end, which cancels.
-    if (parsed.output.type === 'evaluated') return void drainInBackground(lines);
+    if (parsed.output.type === 'evaluated') break;
   }
-  // The client left in the middle of its evaluation: its socket's close cancels the job.
+  drainInBackground(lines);
 }
 
 /** Nothing is due after any other request. A socket that nobody reads would never tell that its other end is gone. */

@@ -9,7 +9,8 @@ import { AgentError } from '../errors.ts';
 export async function* readLines(socket: Socket): AsyncGenerator<unknown> {
   let rest = '';
   socket.setEncoding('utf8');
-  for await (const chunk of socket as AsyncIterable<string>) {
+  // The answer to a bad line still has to go out on this socket.
+  for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<string>) {
     rest += chunk;
     for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
       const line = rest.slice(0, end);
