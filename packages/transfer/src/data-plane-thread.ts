@@ -63,8 +63,9 @@ export class ThreadDataPlane implements DataPlane {
   }
 
   async counters(): Promise<DataPlaneCounters> {
-    const now = await this.#thread?.calls.call<DataPlaneCounters>('counters', undefined);
-    return now === undefined ? { ...this.#past, connections: 0 } : sum(this.#past, now);
+    if (this.#thread === undefined) return this.#past;
+    const ask = (calls: ThreadCalls) => calls.call<DataPlaneCounters>('counters', undefined);
+    return sum(this.#past, await track(this.#thread, ask));
   }
 
   async close(): Promise<void> {
@@ -76,16 +77,11 @@ export class ThreadDataPlane implements DataPlane {
     if (this.#closed) throw stopped('the agent is stopping');
     clearTimeout(this.#idle);
     this.#thread ??= this.#start();
-    const { worker, calls } = this.#thread;
-    // Only work under way keeps the process alive.
-    worker.ref();
+    const thread = this.#thread;
     try {
-      return await work(calls);
+      return await track(thread, work);
     } finally {
-      if (calls.pending === 0 && this.#thread?.calls === calls) {
-        worker.unref();
-        this.#watchIdle();
-      }
+      if (thread.calls.pending === 0 && this.#thread === thread) this.#watchIdle();
     }
   }
 
@@ -105,6 +101,7 @@ export class ThreadDataPlane implements DataPlane {
     };
     worker.on('error', (error) => ended(`its thread failed (${messageOf(error)})`));
     worker.on('exit', () => ended('its thread ended'));
+    worker.unref();
     return thread;
   }
 
@@ -128,8 +125,8 @@ export class ThreadDataPlane implements DataPlane {
     const thread = this.#thread;
     if (thread === undefined) return;
     try {
-      this.#past = await this.counters();
-      await thread.calls.call('close', undefined);
+      this.#past = { ...(await this.counters()), connections: 0 };
+      await track(thread, (calls) => calls.call('close', undefined));
     } catch (error) {
       // It ended by itself first: that is all that was wanted.
       if (!(error instanceof TransferError)) throw error;
@@ -137,6 +134,16 @@ export class ThreadDataPlane implements DataPlane {
       if (this.#thread === thread) this.#thread = undefined;
       await thread.worker.terminate();
     }
+  }
+}
+
+/** Runs work in the thread; only work under way keeps the process alive. */
+async function track<T>({ worker, calls }: Thread, work: (calls: ThreadCalls) => Promise<T>): Promise<T> {
+  worker.ref();
+  try {
+    return await work(calls);
+  } finally {
+    if (calls.pending === 0) worker.unref();
   }
 }
 
