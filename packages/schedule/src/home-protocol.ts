@@ -190,8 +190,13 @@ export type HomeEffect =
       /** Never tried: something they need failed, or the job stopped. */
       readonly skipped: readonly DrvPath[];
     }
-  /** Tell this worker whether it is worth parking requests here. */
-  | { readonly type: 'advertise'; readonly peerId: PeerId; readonly work: boolean }
+  /** Tell this worker whether it is worth parking requests here; of two, the one with the larger `sequence` holds. */
+  | {
+      readonly type: 'advertise';
+      readonly peerId: PeerId;
+      readonly work: boolean;
+      readonly sequence: number;
+    }
   /**
    * To every connected home, or to `to` alone (a newcomer; needs no settling). Answered by `claim-settled` with
    * the same stamp when `to` is absent. A home alone claims nothing.

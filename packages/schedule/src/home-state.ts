@@ -163,6 +163,7 @@ export interface HomeState {
   lastStamp: number;
   nextLease: number;
   nextAge: number;
+  nextAdvertisement: number;
   wakeAt: number | undefined;
 }
 
@@ -198,6 +199,7 @@ export function initialHome(init: HomeInit): HomeState {
     lastStamp: 0,
     nextLease: 1,
     nextAge: 1,
+    nextAdvertisement: 1,
     wakeAt: undefined,
   };
 }
@@ -211,4 +213,13 @@ export function wakeAt(step: Step, at: number): void {
   if (step.state.wakeAt !== undefined && step.state.wakeAt <= at) return;
   step.state.wakeAt = at;
   step.effects.push({ type: 'wake-at', at });
+}
+
+/** Tells a worker whether there is work here, when that is news to it. */
+export function advertise(step: Step, peerId: PeerId, work: boolean): void {
+  const { state, effects } = step;
+  if (state.advertisedTo.has(peerId) === work) return;
+  if (work) state.advertisedTo.add(peerId);
+  else state.advertisedTo.delete(peerId);
+  effects.push({ type: 'advertise', peerId, work, sequence: state.nextAdvertisement++ });
 }

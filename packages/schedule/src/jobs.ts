@@ -1,6 +1,6 @@
 import { CycleError } from './errors.ts';
 import type { JobEvent } from './home-protocol.ts';
-import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
+import { advertise, type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
 import { claimAll } from './ownership.ts';
 import { classFor, enqueue, reclass } from './ready-queue.ts';
@@ -32,7 +32,7 @@ export function handleJob(step: Step, event: JobEvent): void {
 }
 
 function addJob(step: Step, id: JobId, options: JobOptions): void {
-  const { state, effects } = step;
+  const { state } = step;
   const policy = JSON.stringify([options.only && [...options.only].sort(), [...(options.not ?? [])].sort()]);
   state.jobs.set(id, {
     job: id,
@@ -45,11 +45,7 @@ function addJob(step: Step, id: JobId, options: JobOptions): void {
     skipped: [],
   });
   // Before there is anything to lease, so that requests are parked when there is.
-  for (const peerId of state.workers.keys()) {
-    if (state.advertisedTo.has(peerId)) continue;
-    state.advertisedTo.add(peerId);
-    effects.push({ type: 'advertise', peerId, work: true });
-  }
+  for (const peerId of state.workers.keys()) advertise(step, peerId, true);
 }
 
 function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]): void {

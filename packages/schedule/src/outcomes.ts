@@ -1,5 +1,5 @@
 import type { DerivationOutcome } from './home-protocol.ts';
-import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
+import { advertise, type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { cancelLease } from './lease-table.ts';
 import { claimAll, endClaim } from './ownership.ts';
 import { classFor, consider, leaveClass, reclass, unready } from './ready-queue.ts';
@@ -123,8 +123,7 @@ export function endJob(step: Step, job: Job, cancelled: boolean): void {
     skipped,
   });
   if (state.jobs.size > 0) return;
-  for (const peerId of state.advertisedTo) effects.push({ type: 'advertise', peerId, work: false });
-  state.advertisedTo.clear();
+  for (const peerId of [...state.advertisedTo]) advertise(step, peerId, false);
 }
 
 /**

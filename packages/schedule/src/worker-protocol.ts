@@ -3,9 +3,9 @@ import type { BuildOutcome, DrvPath, LeaseId, LeaseRef, PeerId, RequestId, Retur
 /** Everything that can happen to a worker. `now` is milliseconds of one clock that never goes back. */
 export type WorkerMachineEvent = {
   readonly now: number;
-} /** This home has work (again); the agent's own home comes this way too. */ & (
-  | { readonly type: 'home-advertised'; readonly home: PeerId }
-  | { readonly type: 'home-withdrawn'; readonly home: PeerId }
+} /** This home has work (again); the agent's own home comes this way too. May lack `sequence` on an ordered stream. */ & (
+  | { readonly type: 'home-advertised'; readonly home: PeerId; readonly sequence?: number }
+  | { readonly type: 'home-withdrawn'; readonly home: PeerId; readonly sequence?: number }
   /** The connection is gone. Leases not started are dropped, running builds get a grace for the home to come back. */
   | { readonly type: 'home-down'; readonly home: PeerId }
   | ({

@@ -35,6 +35,8 @@ export interface HeldLease {
 
 export interface KnownHome {
   advertised: boolean;
+  /** Of the newest advertisement heard. */
+  sequence: number;
   readonly parked: Set<RequestId>;
   readonly parkedAhead: Set<RequestId>;
 }

@@ -25,11 +25,12 @@ export function stepWorker(
 function handle(state: WorkerState, event: WorkerMachineEvent, effects: WorkerMachineEffect[]): void {
   switch (event.type) {
     case 'home-advertised':
+      if (!isNews(state, event.home, event.sequence)) break;
       homeOf(state, event.home).advertised = true;
       for (const lease of state.leases.values()) if (lease.home === event.home) lease.abortAt = undefined;
       break;
     case 'home-withdrawn':
-      withdraw(state, event.home, effects);
+      if (isNews(state, event.home, event.sequence)) withdraw(state, event.home, effects);
       break;
     case 'home-down':
       homeDown(state, event.home, event.now, effects);
@@ -174,9 +175,16 @@ function parkAt(
   }
 }
 
+function isNews(state: WorkerState, peerId: PeerId, sequence: number | undefined): boolean {
+  if (sequence === undefined) return true;
+  const home = homeOf(state, peerId);
+  if (sequence <= home.sequence) return false;
+  home.sequence = sequence;
+  return true;
+}
+
 function withdraw(state: WorkerState, peerId: PeerId, effects: WorkerMachineEffect[]): void {
-  const home = state.homes.get(peerId);
-  if (home === undefined) return;
+  const home = homeOf(state, peerId);
   home.advertised = false;
   // Said aloud, so that a request still under way to the home is not answered when it has work again.
   for (const request of [...home.parked, ...home.parkedAhead])
@@ -218,8 +226,7 @@ function abort(state: WorkerState, lease: HeldLease, reason: string, effects: Wo
     effects.push({ type: 'abort', lease: lease.lease, building: true, reason });
     return;
   }
-  if (lease.phase === 'fetching' || lease.phase === 'waiting')
-    effects.push({ type: 'abort', lease: lease.lease, building: false, reason });
+  effects.push({ type: 'abort', lease: lease.lease, building: false, reason });
   forget(state, lease);
 }
 
@@ -248,7 +255,7 @@ function aheadHeld(state: WorkerState): number {
 function homeOf(state: WorkerState, peerId: PeerId): KnownHome {
   let home = state.homes.get(peerId);
   if (home === undefined) {
-    home = { advertised: false, parked: new Set(), parkedAhead: new Set() };
+    home = { advertised: false, sequence: -1, parked: new Set(), parkedAhead: new Set() };
     state.homes.set(peerId, home);
   }
   return home;

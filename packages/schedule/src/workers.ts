@@ -3,7 +3,7 @@ import { MAX_PARKED_REQUESTS, REMEMBERED_IDS } from './constants.ts';
 import { whyImpossible } from './eligibility.ts';
 import { Heap } from './heap.ts';
 import type { WorkerEvent } from './home-protocol.ts';
-import { isFinished, type Step, type WorkClass, type WorkerRecord, wakeAt } from './home-state.ts';
+import { advertise, isFinished, type Step, type WorkClass, type WorkerRecord, wakeAt } from './home-state.ts';
 import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
@@ -36,7 +36,7 @@ export function handleWorker(step: Step, event: WorkerEvent): void {
 }
 
 function workerUp(step: Step, info: WorkerInfo): void {
-  const { state, effects } = step;
+  const { state } = step;
   const known = state.workers.get(info.peerId);
   state.workers.set(info.peerId, {
     info,
@@ -47,9 +47,7 @@ function workerUp(step: Step, info: WorkerInfo): void {
     nearby: known?.nearby ?? new Heap(moreUrgent),
   });
   workersChanged(step);
-  if (state.jobs.size === 0 || state.advertisedTo.has(info.peerId)) return;
-  state.advertisedTo.add(info.peerId);
-  effects.push({ type: 'advertise', peerId: info.peerId, work: true });
+  if (state.jobs.size > 0) advertise(step, info.peerId, true);
 }
 
 function workerDown(step: Step, peerId: PeerId): void {
