@@ -71,17 +71,19 @@ function connect(path: string): Promise<Socket> {
 }
 
 async function converse(socket: Socket, request: ControlRequest, context: RequestContext): Promise<unknown> {
-  const cancel = () => socket.destroy();
+  // Half-closed: the agent's own close tells that it has noticed.
+  const cancel = () => socket.end();
   context.signal.addEventListener('abort', cancel, { once: true });
   // Errors also end the iteration below; this listener keeps one that comes later from ending the process.
   socket.on('error', () => undefined);
   const sending = send(socket, request, context);
-  sending.catch(cancel);
+  sending.catch(() => socket.destroy());
   try {
     if (context.signal.aborted) cancel();
     const answer = await receive(socket, context);
     if (answer !== undefined) return answer.value;
   } catch (error) {
+    if (error instanceof RangeError) throw versionMismatch(error);
     if (!isConnectionError(error)) throw error;
   } finally {
     context.signal.removeEventListener('abort', cancel);
@@ -101,14 +103,14 @@ async function send(socket: Socket, request: ControlRequest, context: RequestCon
   await writeLine(socket, request);
   if (request.method !== 'build') return;
   for await (const input of context.inputs) {
-    if (socket.destroyed) return;
+    if (!socket.writable) return;
     await writeLine(socket, input);
   }
 }
 
 /** Waits for the agent where it reads slower than evaluation writes. */
 async function writeLine(socket: Socket, value: unknown): Promise<void> {
-  if (socket.write(`${JSON.stringify(value)}\n`) || socket.destroyed) return;
+  if (!socket.writable || socket.write(`${JSON.stringify(value)}\n`)) return;
   await new Promise<void>((resolve) => {
     const done = () => {
       socket.off('drain', done);
