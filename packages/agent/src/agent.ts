@@ -59,24 +59,20 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
 
   const capability = capabilityOf(await systemInfo(), settings.slots);
   const trust = await probeTrust(daemon);
-  const identity = await loadOrCreateIdentity(stateDir);
   const pool = new DaemonPool({ ...daemon, max: 4 });
   const store = new Store(pool);
-  const net = await createNet(
-    {
-      stateDir,
-      name: settings.name,
-      listenPort: settings.listenPort,
-      discovery: { mdns: settings.mdns },
-      peers: settings.peers,
-      agentVersion: AGENT_VERSION,
-    },
-    { logger, clock, identity },
-  );
+  const net = await createNet({
+    stateDir,
+    name: settings.name,
+    listenPort: settings.listenPort,
+    discovery: { mdns: settings.mdns },
+    peers: settings.peers,
+    agentVersion: AGENT_VERSION,
+  })({ logger, clock });
   const transfer = createTransfer({
     stateDir,
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
-  })({ net, identity, daemon: pool, logger });
+  })({ net, identity: net.identity, daemon: pool, logger });
   const worker = new Worker(
     {
       self: net.self.peerId,
