@@ -1,5 +1,6 @@
 import type { BuildInput, ControlMethod, ControlRequest, ControlResponse, ControlResult } from '@mesh/wire';
-import { CONTROL_VERSION, controlResultSchemas } from '@mesh/wire';
+// Not @mesh/wire itself: the codecs between agents would double the time the command takes to start.
+import { CONTROL_VERSION, controlResultSchemas } from '@mesh/wire/control';
 import * as v from 'valibot';
 import { CliError, EXIT } from '../errors.ts';
 

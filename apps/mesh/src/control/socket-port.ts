@@ -7,7 +7,7 @@ import {
   controlResponseSchema,
   MAX_CONTROL_LINE_BYTES,
   USER_SOCKET,
-} from '@mesh/wire';
+} from '@mesh/wire/control';
 import * as v from 'valibot';
 import { CliError, EXIT } from '../errors.ts';
 import { readLines } from './line-reader.ts';
