@@ -30,7 +30,8 @@ export async function agent(flags: AgentFlags): Promise<void> {
     ...(flags.listen === undefined ? {} : { listenPort: parseNumber('--listen', flags.listen, 0, 65_535) }),
     ...(flags.slots === undefined ? {} : { slots: parseNumber('--slots', flags.slots, 0, MAX_SLOTS) }),
     peers: flags.peer,
-    mdns: flags.mdns,
+    // Without the option the configuration file decides.
+    ...(flags.mdns ? {} : { mdns: false }),
     serveControl: true,
   };
   const interrupts = watchInterrupts(process, (exitCode) => process.exit(exitCode));
