@@ -52,16 +52,21 @@ export function lowerBoundMs(nodes: readonly MeasuredDerivation[], slots: number
 
   const heads = thresholds(order.map((node) => head.get(node.drvPath)!));
   const tails = thresholds(order.map((node) => tail.get(node.drvPath) ?? 0));
+  // Sums over all nodes with at least that head and that tail, by inclusion and exclusion from the far corner.
   const work = heads.map(() => tails.map(() => 0));
+  const count = heads.map(() => tails.map(() => 0));
   for (const node of order) {
-    const row = work[below(heads, head.get(node.drvPath)!)]!;
-    row[below(tails, tail.get(node.drvPath) ?? 0)]! += node.durationMs;
+    const h = below(heads, head.get(node.drvPath)!);
+    const t = below(tails, tail.get(node.drvPath) ?? 0);
+    work[h]![t]! += node.durationMs;
+    count[h]![t]! += 1;
   }
   for (let h = heads.length - 1; h >= 0; h--) {
     for (let t = tails.length - 1; t >= 0; t--) {
-      const row = work[h]!;
-      row[t]! += (row[t + 1] ?? 0) + (work[h + 1]?.[t] ?? 0) - (work[h + 1]?.[t + 1] ?? 0);
-      bound = Math.max(bound, heads[h]! + row[t]! / slots + tails[t]!);
+      for (const sums of [work, count])
+        sums[h]![t]! += (sums[h]![t + 1] ?? 0) + (sums[h + 1]?.[t] ?? 0) - (sums[h + 1]?.[t + 1] ?? 0);
+      // Head and tail bound nothing where no node has both.
+      if (count[h]![t]! > 0) bound = Math.max(bound, heads[h]! + work[h]![t]! / slots + tails[t]!);
     }
   }
   return bound;
