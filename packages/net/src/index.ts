@@ -1,6 +1,9 @@
 /** libp2p: identity, discovery, membership, gossip of capability and load, typed channels with real back-pressure. */
+
+export { defaultInterfaceFilter, type InterfaceFilter, parseAddress } from './addresses.ts';
 export type { Channel } from './channel.ts';
 export { type Clock, systemClock, type Timer } from './clock.ts';
+export { createNet, type NetComponents, type NetInit } from './create-net.ts';
 export { Emitter } from './emitter.ts';
 export { NetError, type NetErrorCode, RemoteError } from './errors.ts';
 export {

@@ -35,6 +35,8 @@ const MESSAGE_COST_BYTES = 64;
 export class StreamChannel<Out, In> implements Channel<Out, In> {
   readonly peerId: string;
   readonly closed: Promise<void>;
+  /** Resolves when the dialer said that its end is ready; rejects where it never does. Only for the side that was called. */
+  readonly opened: Promise<void>;
   readonly #stream: PressuredStream;
   readonly #maxFrameBytes: number;
   readonly #gone = new AbortController();
@@ -54,15 +56,26 @@ export class StreamChannel<Out, In> implements Channel<Out, In> {
     this.#maxFrameBytes = init.maxFrameBytes;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.closed = promise;
+    const opening = Promise.withResolvers<void>();
+    this.opened = opening.promise;
+    // Not everybody waits for it.
+    this.opened.catch(() => undefined);
     this.#stream.onGone((error) => {
       this.#gone.abort(error ?? closedError());
+      opening.reject(error ?? closedError());
       resolve();
     });
-    void this.#pump(init);
+    void this.#pump(init, opening.resolve);
   }
 
   get signal(): AbortSignal {
     return this.#gone.signal;
+  }
+
+  /** Says that this end, the dialer's, is ready: the first thing it does. */
+  open(): void {
+    // Should the stream be gone already, reading it says so.
+    this.#stream.write(encodeEnvelope({ k: 'open' }, this.#maxFrameBytes)).catch(() => undefined);
   }
 
   async send(message: Out): Promise<void> {
@@ -122,7 +135,7 @@ export class StreamChannel<Out, In> implements Channel<Out, In> {
     }
   }
 
-  async #pump(init: StreamChannelInit<In>): Promise<void> {
+  async #pump(init: StreamChannelInit<In>, opened: () => void): Promise<void> {
     try {
       const received = pipe(
         init.stream,
@@ -130,6 +143,10 @@ export class StreamChannel<Out, In> implements Channel<Out, In> {
         (source) => envelopes(source, init.schema),
       );
       for await (const { envelope, cost } of received) {
+        if (envelope.k === 'open') {
+          opened();
+          continue;
+        }
         if (envelope.k === 'err') throw new RemoteError(envelope.code, envelope.message);
         if (envelope.k === 'end') {
           this.#remoteEnded = true;

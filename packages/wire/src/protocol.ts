@@ -31,6 +31,7 @@ const MAX_ERROR_MESSAGE_CHARS = 2_000;
 
 const envelopeSchema = v.variant('k', [
   v.object({ k: v.literal('m'), b: v.unknown() }),
+  v.object({ k: v.literal('open') }),
   v.object({ k: v.literal('end') }),
   v.object({
     k: v.literal('err'),

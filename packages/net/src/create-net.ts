@@ -1,0 +1,46 @@
+import type { InterfaceFilter } from './addresses.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { loadOrCreateIdentity } from './identity.ts';
+import { Libp2pMeshNet } from './libp2p-mesh-net.ts';
+import type { Logger } from './logger.ts';
+import { MembershipStore } from './membership-store.ts';
+import type { MeshNet } from './mesh-net.ts';
+import { RememberedPeers } from './remembered-peers.ts';
+
+/** How an agent takes part in the network. */
+export interface NetInit {
+  /** Where identity, membership and addresses are kept. */
+  stateDir: string;
+  /** What this machine is called, unless its certificate says otherwise. */
+  name: string;
+  /** TCP port; 0 for any. */
+  listenPort?: number;
+  /** Multiaddrs to listen on instead of all IPv4 addresses. */
+  addresses?: string[];
+  discovery: { mdns: boolean; interfaces?: InterfaceFilter };
+  /** Multiaddrs of peers to connect to, with or without a peer id. */
+  peers: string[];
+  agentVersion?: string;
+}
+
+/** What the network needs of its surroundings. */
+export interface NetComponents {
+  logger: Logger;
+  clock?: Clock;
+  /** 0 to 1. */
+  random?: () => number;
+}
+
+/**
+ * The network of one agent, not started yet.
+ * @throws {NetError} `NET_IDENTITY_UNREADABLE`, `NET_STATE_UNREADABLE`, `NET_BAD_ADDRESS`
+ */
+export function createNet(init: NetInit): (components: NetComponents) => Promise<MeshNet> {
+  return async ({ logger, clock = systemClock, random = Math.random }) => {
+    const { stateDir, name } = init;
+    const identity = await loadOrCreateIdentity(stateDir);
+    const membership = await MembershipStore.load({ stateDir, identity, name, clock });
+    const remembered = await RememberedPeers.load({ stateDir, clock, logger });
+    return Libp2pMeshNet.create(init, { logger, clock, random, identity, membership, remembered });
+  };
+}

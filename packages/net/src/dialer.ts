@@ -1,0 +1,149 @@
+import type { Connection } from '@libp2p/interface';
+import { peerIdIn, withoutPeerId } from './addresses.ts';
+import type { Clock, Timer } from './clock.ts';
+import { MAX_ADDRESSES_PER_PEER, REDIAL_FIRST_MS, REDIAL_LAST_MS } from './constants.ts';
+import { codeOf } from './errors.ts';
+import type { Logger } from './logger.ts';
+
+/** What dialling needs. */
+export interface DialerComponents {
+  clock: Clock;
+  logger: Logger;
+  /** 0 to 1, for pauses that differ. */
+  random: () => number;
+  isConnected: (peerId: string) => boolean;
+  /** Whether a peer is still worth dialling: a member, or one that says it is of our mesh. */
+  isWanted: (peerId: string) => boolean;
+  /** Dials and says hello; resolves when the session stands. `peerId` is undefined where only an address is known. */
+  connect: (peerId: string | undefined, addresses: string[]) => Promise<Connection>;
+}
+
+interface Target {
+  peerId: string | undefined;
+  /** Without peer id, newest first. */
+  addresses: string[];
+  /** Given by the user: never forgotten. */
+  manual: boolean;
+  failures: number;
+  /** Monotonic milliseconds. */
+  nextAttempt: number;
+  dialing: boolean;
+}
+
+/** Keeps this agent connected to everybody it should be: dials again and again, with growing pauses, from one timer. */
+export class Dialer {
+  readonly #components: DialerComponents;
+  /** By peer id, or by address while that is all we have. */
+  readonly #targets = new Map<string, Target>();
+  #timer: Timer | undefined;
+  #running = false;
+
+  constructor(components: DialerComponents) {
+    this.#components = components;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** An address the user gave, with or without a peer id: dialled for as long as the agent runs. */
+  addManual(address: string): void {
+    const peerId = peerIdIn(address);
+    this.#add(peerId ?? withoutPeerId(address), peerId, [withoutPeerId(address)]).manual = true;
+    this.#schedule();
+  }
+
+  /** A peer that may be reached at these addresses. */
+  know(peerId: string, addresses: readonly string[]): void {
+    this.#add(peerId, peerId, addresses);
+    this.#schedule();
+  }
+
+  /** There is a reason to try now: it was just seen, or just lost. Without a peer: everybody. `delayMs` from now at the earliest. */
+  urge(peerId?: string, delayMs = 0): void {
+    const at = this.#components.clock.monotonic() + delayMs;
+    for (const target of peerId === undefined ? this.#targets.values() : [this.#targets.get(peerId)]) {
+      if (target === undefined) continue;
+      target.failures = 0;
+      target.nextAttempt = Math.min(target.nextAttempt, at);
+    }
+    this.#schedule();
+  }
+
+  #add(key: string, peerId: string | undefined, addresses: readonly string[]): Target {
+    const known = this.#targets.get(key);
+    const target: Target = known ?? {
+      peerId,
+      addresses: [],
+      manual: false,
+      failures: 0,
+      nextAttempt: this.#components.clock.monotonic(),
+      dialing: false,
+    };
+    target.addresses = [...new Set([...addresses, ...target.addresses])].slice(0, MAX_ADDRESSES_PER_PEER);
+    this.#targets.set(key, target);
+    return target;
+  }
+
+  #schedule(): void {
+    if (!this.#running) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const { clock } = this.#components;
+    const waiting = [...this.#targets.values()].filter((target) => this.#isDue(target));
+    if (waiting.length === 0) return;
+    const next = Math.min(...waiting.map(({ nextAttempt }) => nextAttempt));
+    this.#timer = clock.after(Math.max(0, next - clock.monotonic()), () => this.#dialDue());
+  }
+
+  #isDue({ dialing, peerId, addresses }: Target): boolean {
+    const { isConnected } = this.#components;
+    return !dialing && addresses.length > 0 && (peerId === undefined || !isConnected(peerId));
+  }
+
+  #dialDue(): void {
+    const now = this.#components.clock.monotonic();
+    for (const [key, target] of this.#targets) {
+      if (!this.#isDue(target) || target.nextAttempt > now) continue;
+      if (!target.manual && target.peerId !== undefined && !this.#components.isWanted(target.peerId)) {
+        this.#targets.delete(key);
+        continue;
+      }
+      void this.#dial(target);
+    }
+    this.#schedule();
+  }
+
+  async #dial(target: Target): Promise<void> {
+    const { clock, connect, logger, random } = this.#components;
+    target.dialing = true;
+    const { peerId, addresses } = target;
+    try {
+      const connection = await connect(peerId, addresses);
+      // From now on known by its peer id; while that one is connected, the address needs no dialling.
+      target.peerId ??= connection.remotePeer.toString();
+      target.failures = 0;
+      target.nextAttempt = clock.monotonic() + REDIAL_FIRST_MS;
+    } catch (error) {
+      target.failures++;
+      const pause = Math.min(REDIAL_LAST_MS, REDIAL_FIRST_MS * 2 ** Math.min(target.failures - 1, 16));
+      target.nextAttempt = clock.monotonic() + pause * (0.75 + random() / 2);
+      const level = target.manual && target.failures === 1 ? 'warn' : 'debug';
+      const reason = error instanceof Error ? error.message : String(error);
+      logger[level](
+        { peerId, addresses, code: codeOf(error), reason },
+        'A peer could not be reached; it is tried again.',
+      );
+    } finally {
+      target.dialing = false;
+      this.#schedule();
+    }
+  }
+}
