@@ -40,8 +40,15 @@ const envelopeSchema = v.variant('k', [
   }),
 ]);
 
-/** What one frame says: a message, that no more follow, or why the sender gives the stream up. */
-export type Envelope<T> = { k: 'm'; b: T } | { k: 'end' } | { k: 'err'; code: string; message: string };
+/**
+ * What one frame says: a message, that no more follow, or why the sender gives the stream up. `open` is the dialer's first frame: it
+ * says that the protocol is agreed on at its end too, before which nothing may be said or closed.
+ */
+export type Envelope<T> =
+  | { k: 'm'; b: T }
+  | { k: 'open' }
+  | { k: 'end' }
+  | { k: 'err'; code: string; message: string };
 
 /**
  * A frame (length and all) that holds `envelope`.
