@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { checkedVersion, systemInfoOf } from './system-info.ts';
+
+test.each([
+  ['nix (Nix) 2.34.8', '2.34.8'],
+  ['nix (Nix) 2.8.0', '2.8.0'],
+  ['nix (Lix, like Nix) 2.94.0', '2.94.0'],
+  ['nix (Nix) 3.0pre20260101_abc', '3.0pre20260101_abc'],
+])('%s is new enough', (line, version) => {
+  expect(checkedVersion(line)).toBe(version);
+});
+
+test('older than 2.8 is too old, and says so', () => {
+  expect(() => checkedVersion('nix (Nix) 2.3.16')).toThrow(
+    expect.objectContaining({ code: 'NIX_TOO_OLD', message: expect.stringContaining('2.8') }),
+  );
+});
+
+test('a line without a version is an error', () => {
+  expect(() => checkedVersion('segmentation fault')).toThrow(
+    expect.objectContaining({ code: 'NIX_COMMAND_FAILED' }),
+  );
+});
+
+test('settings are picked out of what Nix shows', () => {
+  const config = {
+    system: { value: 'x86_64-linux' },
+    'extra-platforms': { value: ['x86_64-v1-linux', 'i686-linux'] },
+    'system-features': { value: ['kvm', 'benchmark'] },
+    'max-jobs': { value: 2 },
+    cores: { value: 0 },
+    sandbox: { value: true },
+    'trusted-users': { value: ['root'] },
+  };
+  expect(systemInfoOf('2.26.3', config)).toEqual({
+    version: '2.26.3',
+    system: 'x86_64-linux',
+    extraPlatforms: ['i686-linux', 'x86_64-v1-linux'],
+    systemFeatures: ['benchmark', 'kvm'],
+    maxJobs: 2,
+    cores: 0,
+    sandbox: true,
+    trustedUsers: ['root'],
+    allowedUsers: [],
+    substituters: [],
+  });
+});
+
+test('a configuration without a system is refused', () => {
+  expect(() => systemInfoOf('2.26.3', {})).toThrow(expect.objectContaining({ code: 'NIX_COMMAND_FAILED' }));
+});
