@@ -12,3 +12,8 @@ export const DEFAULT_INVITE_TTL = '10m';
 export const MAX_INVITE_TTL_MS = 30 * 24 * 3_600_000;
 /** Root's agent serves every user of its machine: a user without an agent of their own asks there. */
 export const SYSTEM_SOCKET_DIR = '/run/mesh';
+/**
+ * A signal this soon after the first is the same one again: a terminal signals its whole group and a wrapper (npm, say) passes its
+ * own on, and exit hooks of libraries raise it anew. No hand is that fast.
+ */
+export const REPEATED_SIGNAL_MS = 200;

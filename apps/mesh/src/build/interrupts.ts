@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { REPEATED_SIGNAL_MS } from '../constants.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type Interrupt = (typeof SIGNALS)[number];
@@ -11,18 +12,24 @@ export interface SignalSource {
 
 /**
  * The first Ctrl-C (or SIGTERM, SIGHUP) asks to stop, the second leaves at once. `exitCode()` is 128 + the signal's number
- * once there was one.
+ * once there was one. `nowMs` is any steady clock.
  */
 export function watchInterrupts(
   source: SignalSource,
   leaveAtOnce: (exitCode: number) => void,
+  nowMs: () => number = () => performance.now(),
 ): { signal: AbortSignal; exitCode(): number | undefined; stop(): void } {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let firstMs = 0;
   const listener = (signal: Interrupt) => {
     const code = 128 + constants.signals[signal];
-    if (exitCode !== undefined) return leaveAtOnce(code);
+    if (exitCode !== undefined) {
+      if (nowMs() - firstMs > REPEATED_SIGNAL_MS) leaveAtOnce(code);
+      return;
+    }
     exitCode = code;
+    firstMs = nowMs();
     controller.abort();
   };
   for (const signal of SIGNALS) source.on(signal, listener);
