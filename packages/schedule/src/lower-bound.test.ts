@@ -73,4 +73,32 @@ describe('the lower bound', () => {
       }),
     );
   });
+
+  test('is at least half of what a greedy schedule takes', () => {
+    fc.assert(
+      fc.property(graphs, fc.integer({ min: 1, max: 8 }), (nodes, slots) => {
+        // Graham 1966: greedy is within 2 - 1/m of the best, proved with critical path and area alone.
+        const most = (2 - 1 / slots) * lowerBoundMs(nodes, slots);
+        expect(greedyMs(nodes, slots)).toBeLessThanOrEqual(most + 1e-6);
+      }),
+    );
+  });
+
+  test('refuses a circle by name', () => {
+    const circle = [node(0, 1, [1]), node(1, 1, [2]), node(2, 1, [1]), node(3, 1, [])];
+    expect(() => lowerBoundMs(circle, 1)).toThrow(
+      expect.objectContaining({ code: 'SCHEDULE_CYCLE', path: expect.arrayContaining(['/d1', '/d2']) }),
+    );
+  });
+});
+
+test('the critical path is a chain of dependencies as long as it says', () => {
+  fc.assert(
+    fc.property(graphs, (nodes) => {
+      const { ms, path } = criticalPath(nodes.toReversed());
+      const chain = path.map((drvPath) => nodes.find((each) => each.drvPath === drvPath)!);
+      expect(chain.reduce((sum, each) => sum + each.durationMs, 0)).toBe(ms);
+      for (const [i, each] of chain.entries()) if (i > 0) expect(each.dependencies).toContain(path[i - 1]);
+    }),
+  );
 });

@@ -1,0 +1,398 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { stepHome } from './home.ts';
+import type { HomeEffect, HomeEvent } from './home-protocol.ts';
+import { type HomeState, initialHome } from './home-state.ts';
+import type { DerivationNode, JobOptions, WorkerInfo } from './types.ts';
+
+type Event = HomeEvent extends infer E ? (E extends unknown ? Omit<E, 'now'> : never) : never;
+type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
+
+let home: HomeState;
+let now: number;
+let requests: number;
+
+beforeEach(() => {
+  now = 0;
+  requests = 0;
+  home = initialHome({ self: 'h', incarnation: 'h', maxAttempts: 3 });
+});
+
+/** What the home wants done after these. */
+function after(...events: Event[]): HomeEffect[] {
+  return events.flatMap((event) => stepHome(home, { now, ...event } as HomeEvent).effects);
+}
+
+function of<T extends HomeEffect['type']>(type: T, effects: readonly HomeEffect[]): Effect<T>[] {
+  return effects.filter((effect): effect is Effect<T> => effect.type === type);
+}
+
+/** `derivation <- worker` for each grant. */
+const grants = (effects: readonly HomeEffect[]) =>
+  of('grant', effects).map((g) => `${g.drvPath} ${g.ahead ? '~' : '<-'} ${g.peerId}`);
+
+const node = (drvPath: string, dependencies: string[] = [], more: Partial<DerivationNode> = {}) => ({
+  drvPath,
+  name: drvPath,
+  system: 'x86_64-linux',
+  requiredFeatures: [],
+  dependencies,
+  pinnedHome: false,
+  predictedMs: 1_000,
+  outputs: [],
+  ...more,
+});
+
+const up = (peerId: string, more: Partial<WorkerInfo> = {}): Event => ({
+  type: 'worker-up',
+  worker: {
+    peerId,
+    name: peerId,
+    isHome: peerId === 'h',
+    systems: ['x86_64-linux'],
+    features: [],
+    slots: 1,
+    ...more,
+  },
+});
+
+const job = (nodes: DerivationNode[], options: Partial<JobOptions> = {}, id = 'j'): Event[] => [
+  { type: 'job-added', job: id, options: { keepGoing: false, ...options } },
+  { type: 'derivations-added', job: id, derivations: nodes },
+  { type: 'job-sealed', job: id },
+];
+
+const steal = (peerId: string, ahead = false): Event => ({
+  type: 'steal',
+  peerId,
+  request: `r${++requests}`,
+  ahead,
+});
+
+/** The result a worker sends for the lease it has on a derivation. */
+function built(drvPath: string, narBytes = 1_000): Event {
+  const { lease, attempt, peerId } = leaseOf(drvPath);
+  const outputs = [{ name: 'out', path: `${drvPath}-out`, narBytes }];
+  return { type: 'result', peerId, lease, attempt, outcome: { type: 'built', outputs } };
+}
+
+function broken(drvPath: string, type: 'failed' | 'machine-failure'): Event {
+  const { lease, attempt, peerId } = leaseOf(drvPath);
+  return { type: 'result', peerId, lease, attempt, outcome: { type, message: 'because' } };
+}
+
+function leaseOf(drvPath: string) {
+  const lease = home.graph.get(drvPath)?.lease;
+  if (lease === undefined) throw new Error(`${drvPath} is not leased`);
+  return lease;
+}
+
+function started(drvPath: string): Event {
+  const { lease, attempt, peerId } = leaseOf(drvPath);
+  return { type: 'started', peerId, lease, attempt };
+}
+
+describe('what a free slot gets', () => {
+  it('is the derivation with the longest way to the end', () => {
+    const nodes = [node('short'), node('long', [], { predictedMs: 500 }), node('end', ['long'])];
+    expect(grants(after(up('h'), up('a'), ...job(nodes), steal('a')))).toEqual(['long <- a']);
+    expect(grants(after(steal('a')))).toEqual(['short <- a']);
+  });
+
+  it('is at the home when all is equal, and spreads before it piles up', () => {
+    after(up('a', { slots: 2 }), up('h', { slots: 2 }), up('b', { slots: 2 }));
+    after(steal('a'), steal('a'), steal('h'), steal('h'), steal('b'), steal('b'));
+    const effects = after(...job(['1', '2', '3', '4'].map((name) => node(name))));
+    expect(grants(effects)).toEqual(['1 <- h', '2 <- a', '3 <- b', '4 <- h']);
+  });
+
+  it('stays with the machine that has its inputs, even with a busy slot there and an idle home', () => {
+    after(up('h'), up('a'), ...job([node('1'), node('2', ['1']), node('3', ['2'])], { not: ['h'] }));
+    after(steal('a'), steal('a', true), steal('h'));
+    expect(grants(after(built('1')))).toEqual(['2 <- a']);
+    home.jobs.get('j');
+    after(steal('a', true));
+    expect(grants(after(built('2')))).toEqual(['3 <- a']);
+  });
+
+  it('is one whose inputs are there rather than a hardly more urgent one', () => {
+    const nodes = [
+      node('base-a', [], { predictedMs: 9_000 }),
+      node('base-b', [], { predictedMs: 8_000 }),
+      node('on-b', ['base-b'], { predictedMs: 950 }),
+      node('on-a', ['base-a'], { predictedMs: 1_000 }),
+    ];
+    after(up('h'), up('a'), up('b'), ...job(nodes), steal('a'), steal('b'));
+    after(built('base-a'), built('base-b'));
+    expect(grants(after(steal('b')))).toEqual(['on-b <- b']);
+  });
+
+  it('says why in one sentence with figures', () => {
+    const [grant] = of('grant', after(up('h'), ...job([node('1')]), steal('h')));
+    expect(grant?.reason).toMatch(/^1\.0 s of work .* the longest of 1 ready; .*\.$/);
+  });
+});
+
+describe('who may build', () => {
+  it('is decided by system, features and the job’s wishes', () => {
+    const nodes = [
+      node('kvm', [], { requiredFeatures: ['kvm'] }),
+      node('arm', [], { system: 'aarch64-linux' }),
+      node('any', [], { system: 'builtin' }),
+    ];
+    after(up('h'), up('a', { features: ['kvm'] }), up('b', { systems: ['aarch64-linux'] }));
+    after(...job(nodes, { not: ['h'], keepGoing: true }));
+    expect(grants(after(steal('h'), steal('h')))).toEqual([]);
+    expect(grants(after(steal('b'), steal('b'))).sort()).toEqual(['any <- b', 'arm <- b']);
+    expect(grants(after(steal('a'), steal('a')))).toEqual(['kvm <- a']);
+  });
+
+  it('is the home for what is pinned to it, or anybody where the home cannot', () => {
+    after(up('h'), up('a'), steal('a'), ...job([node('source', [], { pinnedHome: true })]));
+    expect(home.graph.get('source')?.status).toBe('ready');
+    expect(grants(after(steal('h')))).toEqual(['source <- h']);
+    const away = job([node('other', [], { pinnedHome: true })], { not: ['h'] }, 'k');
+    expect(grants(after(...away))).toEqual(['other <- a']);
+  });
+
+  it('is nobody: the job fails after a while, saying what is missing and who offers what', () => {
+    const effects = after(
+      up('h', { features: ['kvm'] }),
+      ...job([node('x', [], { system: 'riscv64-linux' })]),
+    );
+    expect(of('wake-at', effects)).toEqual([{ type: 'wake-at', at: 5_000 }]);
+    now = 5_000;
+    const end = after({ type: 'tick' });
+    expect(of('impossible', end)[0]?.message).toMatch(/riscv64-linux.*h offers x86_64-linux, kvm/);
+    expect(of('job-finished', end)).toMatchObject([{ ok: false, failed: ['x'] }]);
+  });
+
+  it('may be somebody who connects a moment later', () => {
+    after(up('h'), ...job([node('x', [], { system: 'riscv64-linux' })]));
+    now = 4_000;
+    after(up('a', { systems: ['riscv64-linux'] }));
+    now = 60_000;
+    expect(of('job-finished', after({ type: 'tick' }))).toEqual([]);
+    expect(grants(after(steal('a')))).toEqual(['x <- a']);
+  });
+});
+
+describe('ahead requests', () => {
+  it('get work only when more is ready than slots wait', () => {
+    after(up('h'), up('a'), steal('a', true), steal('h'));
+    expect(grants(after(...job([node('1'), node('2')])))).toEqual(['1 <- h', '2 ~ a']);
+  });
+
+  it('go where a slot is expected soonest', () => {
+    const nodes = [node('slow', [], { predictedMs: 9_000 }), node('fast', [], { predictedMs: 5_000 })];
+    after(up('a'), up('b'), steal('a'), steal('b'), ...job([...nodes, node('next')]));
+    after(started('slow'), started('fast'));
+    expect(grants(after(steal('a', true), steal('b', true)))).toEqual(['next ~ a']);
+    home = initialHome({ self: 'h', incarnation: 'h' });
+    after(up('a'), up('b'), steal('a'), steal('b'), ...job(nodes));
+    after(started('slow'), started('fast'), steal('a', true), steal('b', true));
+    expect(grants(after(...job([node('next')], {}, 'k')))).toEqual(['next ~ b']);
+  });
+
+  it('are asked back for a slot that would idle, unless started, and granted there when they come', () => {
+    after(up('h'), up('a'), steal('a'), steal('a', true), ...job([node('1'), node('2')]));
+    const { lease, attempt } = leaseOf('2');
+    expect(of('revoke', after(steal('h')))).toEqual([{ type: 'revoke', peerId: 'a', lease, attempt }]);
+    expect(of('revoke', after({ type: 'tick' }))).toEqual([]);
+    const back = after({ type: 'returned', peerId: 'a', lease, attempt, reason: 'revoked' });
+    expect(grants(back)).toEqual(['2 <- h']);
+    expect(leaseOf('2').attempt).toBe(2);
+  });
+});
+
+describe('a lease', () => {
+  it('is fenced: only the newest attempt’s first result counts', () => {
+    after(up('h'), up('a'), ...job([node('1')]), steal('a'));
+    const old = built('1');
+    after(started('1'), { type: 'worker-down', peerId: 'a' }, steal('h'));
+    expect(leaseOf('1')).toMatchObject({ peerId: 'h', attempt: 2 });
+    expect(of('derivation-finished', after(up('a'), old))).toEqual([]);
+    const right = built('1');
+    expect(of('derivation-finished', after(right, right))).toHaveLength(1);
+  });
+
+  it('is lost when nothing renews it until deadline and grace', () => {
+    after(up('h'), up('a'), ...job([node('1')]), steal('a'));
+    const { lease, attempt } = leaseOf('1');
+    after(started('1'));
+    now = 9_000;
+    after({ type: 'heartbeat', peerId: 'a', leases: [{ lease, attempt }] });
+    now = 28_999;
+    expect(of('attempt-failed', after({ type: 'tick' }))).toEqual([]);
+    now = 29_000;
+    expect(of('attempt-failed', after({ type: 'tick' }))).toMatchObject([{ peerId: 'a', attempt: 1 }]);
+    const stale: Event = { type: 'heartbeat', peerId: 'a', leases: [{ lease, attempt }] };
+    expect(of('cancel', after(stale))).toMatchObject([{ peerId: 'a', lease }]);
+  });
+
+  it('goes elsewhere when its machine fails, to the home at last, and fails after the last attempt', () => {
+    after(up('h'), up('a'), up('b'), ...job([node('1')]), steal('a'));
+    after(broken('1', 'machine-failure'));
+    expect(grants(after(steal('a')))).toEqual([]);
+    expect(grants(after(steal('b')))).toEqual(['1 <- b']);
+    after(broken('1', 'machine-failure'));
+    expect(grants(after(steal('b'), up('c'), steal('c')))).toEqual([]);
+    expect(grants(after(steal('h')))).toEqual(['1 <- h']);
+    const end = after(broken('1', 'machine-failure'));
+    expect(of('derivation-finished', end)[0]?.outcome).toMatchObject({ type: 'failed', kind: 'machines' });
+  });
+
+  it('that failed on the only machine there is goes there again', () => {
+    after(up('h'), ...job([node('1')]), steal('h'));
+    after(broken('1', 'machine-failure'));
+    expect(grants(after(steal('h')))).toEqual(['1 <- h']);
+  });
+
+  it('is built again when the only machine with its outputs is gone and something needs them', () => {
+    after(up('h'), up('a'), ...job([node('1'), node('2', ['1'])]), steal('a'));
+    after(built('1'));
+    const effects = after({ type: 'worker-down', peerId: 'a' }, steal('h'));
+    expect(of('derivation-lost', effects)).toMatchObject([{ drvPath: '1' }]);
+    expect(grants(effects)).toEqual(['1 <- h']);
+    expect(grants(after(built('1'), steal('h')))).toEqual(['2 <- h']);
+  });
+
+  it('is not built again when somebody else has fetched its outputs', () => {
+    after(up('h'), up('a'), ...job([node('1'), node('2', ['1'])]), steal('a'));
+    after(built('1'), { type: 'outputs-held', drvPath: '1', peerId: 'h' });
+    const effects = after({ type: 'worker-down', peerId: 'a' }, steal('h'));
+    expect(grants(effects)).toEqual(['2 <- h']);
+  });
+});
+
+describe('a job', () => {
+  it('ends when all it has is built; empty ones at once', () => {
+    expect(of('job-finished', after(...job([])))).toMatchObject([{ job: 'j', ok: true }]);
+    after(up('h'), ...job([node('1')], {}, 'k'), steal('h'));
+    expect(of('job-finished', after(built('1')))).toMatchObject([
+      { job: 'k', ok: true, failed: [], skipped: [] },
+    ]);
+    expect(home.graph.size).toBe(0);
+  });
+
+  it('stops at its first failure, and what only it needs is cancelled', () => {
+    after(up('h'), up('a'), steal('h'), steal('a'), ...job([node('1'), node('2'), node('3', ['1'])]));
+    const running = leaseOf('2');
+    const effects = after(broken('1', 'failed'));
+    expect(of('cancel', effects)).toMatchObject([{ lease: running.lease }]);
+    expect(of('job-finished', effects)).toMatchObject([{ ok: false, failed: ['1'] }]);
+    expect(of('job-finished', effects)[0]?.skipped.toSorted()).toEqual(['2', '3']);
+  });
+
+  it('goes on without what failed when told to keep going', () => {
+    after(up('h'), steal('h'), ...job([node('1'), node('2'), node('3', ['1'])], { keepGoing: true }));
+    expect(grants(after(broken('1', 'failed'), steal('h')))).toEqual(['2 <- h']);
+    expect(of('job-finished', after(built('2')))).toMatchObject([
+      { ok: false, failed: ['1'], skipped: ['3'] },
+    ]);
+  });
+
+  it('that is cancelled leaves running what another job needs', () => {
+    after(up('h'), up('a'), steal('h'), steal('a'), ...job([node('shared'), node('own')]));
+    after(...job([node('shared')], {}, 'k'));
+    const own = leaseOf('own').lease;
+    const effects = after({ type: 'job-cancelled', job: 'j' });
+    expect(of('cancel', effects)).toMatchObject([{ lease: own }]);
+    expect(of('job-finished', effects)).toMatchObject([{ job: 'j', ok: false, cancelled: true }]);
+    const end = after(built('shared'));
+    expect(of('derivation-finished', end)).toMatchObject([{ jobs: ['k'] }]);
+    expect(of('job-finished', end)).toMatchObject([{ job: 'k', ok: true }]);
+  });
+
+  it('fails with the circle’s name, and with that of what never came', () => {
+    const circle = after(...job([node('1', ['2']), node('2', ['1'])]));
+    expect(of('derivation-finished', circle)[0]?.outcome).toMatchObject({ kind: 'invalid' });
+    expect(of('job-finished', circle)).toMatchObject([{ ok: false }]);
+    const open = after(...job([node('1', ['nowhere'])], {}, 'k'));
+    expect(of('derivation-finished', open)[0]?.outcome).toMatchObject({
+      message: expect.stringContaining('nowhere'),
+    });
+  });
+
+  it('need not build what turns out to exist', () => {
+    after(up('h'), up('a'), steal('a'), ...job([node('1'), node('2', ['1'])]));
+    const effects = after({ type: 'outputs-valid', drvPath: '1', holders: ['h'] });
+    expect(of('cancel', effects)).toMatchObject([{ peerId: 'a' }]);
+    expect(grants(after(steal('h')))).toEqual(['2 <- h']);
+  });
+
+  it('is made known to every worker, and its end too', () => {
+    const effects = after(up('h'), ...job([node('1')]), up('a'), { type: 'job-cancelled', job: 'j' });
+    const said = of('advertise', effects).map((a) => `${a.peerId} ${a.work}`);
+    expect(said).toEqual(['h true', 'a true', 'h false', 'a false']);
+  });
+});
+
+describe('a derivation that another home claims too', () => {
+  const claimed = (from: string, stamp: number, ...drvs: string[]): Event => ({
+    type: 'claim-received',
+    from,
+    stamp,
+    drvs,
+  });
+
+  it('waits until every home has answered', () => {
+    after({ type: 'home-up', from: 'z' }, up('h'), steal('h'));
+    const effects = after(...job([node('1')]));
+    expect(grants(effects)).toEqual([]);
+    const [claim] = of('claim', effects);
+    expect(grants(after({ type: 'claim-settled', stamp: claim!.stamp }))).toEqual(['1 <- h']);
+  });
+
+  it('is left to the one that claimed it first, and taken from its store', () => {
+    after({ type: 'home-up', from: 'z' }, up('h'), up('z'), steal('h'), claimed('z', 7, '1'));
+    const [claim] = of('claim', after(...job([node('1'), node('2', ['1'])])));
+    expect(grants(after({ type: 'claim-settled', stamp: claim!.stamp }))).toEqual([]);
+    const release = { drvPath: '1', stamp: 7, outcome: { type: 'built' as const, holders: ['z'] } };
+    const effects = after({ type: 'claim-released', from: 'z', releases: [release] });
+    expect(of('derivation-finished', effects)[0]?.outcome).toEqual({ type: 'valid', holders: ['z'] });
+    expect(grants(effects)).toEqual(['2 <- h']);
+  });
+
+  it('goes to the smaller peer id when the claims crossed with the same stamp', () => {
+    for (const [other, mine] of [
+      ['a', false],
+      ['z', true],
+    ] as const) {
+      home = initialHome({ self: 'h', incarnation: 'h' });
+      after({ type: 'home-up', from: other }, up('h'), steal('h'));
+      const [claim] = of('claim', after(...job([node('1')])));
+      after(claimed(other, claim!.stamp, '1'), { type: 'claim-settled', stamp: claim!.stamp });
+      expect(home.graph.get('1')?.status).toBe(mine ? 'leased' : 'waiting');
+    }
+  });
+
+  it('comes back when the owner is gone or gives it up; old messages do not take it away again', () => {
+    const gone = { drvPath: '1', stamp: 7, outcome: { type: 'gone' as const } };
+    const ends: Event[] = [
+      { type: 'home-down', from: 'a' },
+      { type: 'claim-released', from: 'a', releases: [gone] },
+    ];
+    for (const end of ends) {
+      home = initialHome({ self: 'h', incarnation: 'h' });
+      after({ type: 'home-up', from: 'a' }, up('h'), claimed('a', 7, '1'));
+      const [claim] = of('claim', after(...job([node('1')])));
+      after({ type: 'claim-settled', stamp: claim!.stamp });
+      expect(home.graph.get('1')?.status).toBe('waiting');
+      after(end, claimed('a', 7, '1'));
+      expect(home.graph.get('1')?.status).toBe('ready');
+    }
+  });
+
+  it('is told to be built to a home that claims it just after', () => {
+    after(up('h'), steal('h'), ...job([node('1')]));
+    after(built('1'), { type: 'home-up', from: 'z' });
+    expect(of('release', after(claimed('z', 9, '1')))).toMatchObject([
+      { to: 'z', releases: [{ drvPath: '1', outcome: { type: 'built', holders: ['h'] } }] },
+    ]);
+  });
+
+  it('is claimed towards a home that connects later', () => {
+    after(up('h'), ...job([node('1')]));
+    expect(of('claim', after({ type: 'home-up', from: 'z' }))).toMatchObject([{ to: 'z', drvs: ['1'] }]);
+  });
+});
