@@ -1,0 +1,49 @@
+/**
+ * The benchmark: `npm run bench`. The mesh and Nix's own distributed building do the same work in the same lab, by turns.
+ * Ends with 0 when everything was measured, whether or not a figure is met.
+ */
+import { join } from 'node:path';
+import { nixVersionOf, repositoryRoot } from '@mesh/lab';
+import { BenchLab, HOSTS, SLOTS } from './bench-lab.ts';
+import type { Figure } from './figure.ts';
+import { describeMachine } from './machine.ts';
+import { parseOptions } from './options.ts';
+import { RESULTS_VERSION, writeResults } from './results.ts';
+import { say } from './say.ts';
+import { SCENARIOS } from './scenarios/index.ts';
+import { table } from './table.ts';
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseOptions(
+    args,
+    SCENARIOS.map(({ name }) => name),
+  );
+  const { runs, only } = options;
+  const machine = describeMachine();
+  const startedAt = new Date().toISOString();
+  const figures: Figure[] = [];
+  {
+    say(`Starting ${HOSTS} hosts of ${SLOTS} slots each, with an agent on each...`);
+    await using bench = await BenchLab.up(runs, options.reports);
+    for (const scenario of SCENARIOS) {
+      if (only.length > 0 && !only.includes(scenario.name)) continue;
+      say(`${scenario.name}: ${scenario.title}`);
+      figures.push(...(await scenario.measure(bench)));
+    }
+  }
+  const out = options.out ?? (only.length > 0 ? undefined : join(repositoryRoot, 'bench-results/bench.json'));
+  if (out !== undefined) {
+    const nix = nixVersionOf('sid');
+    const results = { version: RESULTS_VERSION, startedAt, machine, nix, runs, figures } as const;
+    writeResults(out, { ...results, hosts: HOSTS, slotsPerHost: SLOTS });
+    say(`Written to ${out}.`);
+  }
+  process.stdout.write(`${table(figures).join('\n')}\n`);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
