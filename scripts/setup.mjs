@@ -24,15 +24,18 @@ async function npmPackages() {
   const installed = join(root, 'node_modules/.package-lock.json');
   const stamp = join(root, 'node_modules/.mesh-setup');
   const wanted = createHash('sha256').update(readFileSync(lock)).digest('hex');
-  if (existsSync(installed)) {
-    if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-    if (!existsSync(stamp) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs) {
-      writeFileSync(stamp, wanted);
-      return;
+  if (!existsSync(installed)) {
+    say('installing npm packages (npm ci)');
+    await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root });
+  } else {
+    const stamped = existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
+    if (stamped === wanted) return;
+    if (stamped !== undefined || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+      // Not `npm ci`, which empties node_modules under whatever runs from it.
+      say('bringing npm packages up to the lock file (npm install)');
+      await run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { cwd: root });
     }
   }
-  say('installing npm packages (npm ci)');
-  await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root });
   writeFileSync(stamp, wanted);
 }
 

@@ -39,31 +39,41 @@ export interface ExecResult {
   readonly code: number;
 }
 
-/** The argument vector that runs `command` inside a host. */
-export function commandLine(place: Place, command: readonly string[], options: CommandOptions): string[] {
-  const enter = ['nsenter', '-t', String(place.init), '-m', '-u', '-i', '-n', '-p', '--'];
-  const folder = options.cwd === undefined ? [] : ['env', '-C', options.cwd, '--'];
-  const user = options.user === undefined ? [] : ['runuser', '-u', options.user, '--'];
-  const line = [...enter, ...user, ...folder, ...command];
-  if (place.cgroupProcs === undefined) return line;
-  return ['sh', '-c', 'echo $$ >"$0" && exec "$@"', place.cgroupProcs, ...line];
+/** What to start on the machine for a command to run inside a host. */
+export interface CommandLine {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** The whole environment: the machine's own is not passed on. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
-export function environment(place: Place, options: CommandOptions): Record<string, string> {
-  const home = options.user === undefined ? '/root' : '/tmp';
-  return {
-    HOME: home,
-    PATH: HOST_PATH,
-    LANG: 'C.UTF-8',
-    [LAB_VARIABLE]: place.lab,
-    ...options.env,
-  };
+/*
+ * The parent of a command stands outside the host's PID namespace, in which only its children are born. A shell, and not
+ * nsenter itself, because nsenter stops when its child is stopped and then keeps the whole host from ending.
+ */
+const WAIT = '"$@"; exit "$?"';
+const WAIT_AS_USER = 'setpriv --reuid "$0" --regid "$(id -g "$0")" --init-groups -- "$@"; exit "$?"';
+
+export function commandLine(
+  place: Place,
+  command: readonly string[],
+  { cwd, user, env }: CommandOptions,
+): CommandLine {
+  const enter = ['-t', String(place.init), '-m', '-u', '-i', '-n', '-p', '--no-fork', '--'];
+  const folder = cwd === undefined ? [] : ['env', '-C', cwd, '--'];
+  const waiter = user === undefined ? ['sh', '-c', WAIT, 'sh'] : ['sh', '-c', WAIT_AS_USER, user];
+  const args = [...enter, ...waiter, ...folder, ...command];
+  const home = user === undefined ? '/root' : '/tmp';
+  const full = { HOME: home, PATH: HOST_PATH, LANG: 'C.UTF-8', [LAB_VARIABLE]: place.lab, ...env };
+  if (place.cgroupProcs === undefined) return { program: 'nsenter', args, env: full };
+  const limited = ['-c', 'echo $$ >"$0" && exec nsenter "$@"', place.cgroupProcs, ...args];
+  return { program: 'sh', args: limited, env: full };
 }
 
 function start(place: Place, command: readonly string[], options: CommandOptions): ChildProcess {
-  const [program, ...args] = commandLine(place, command, options);
-  const child = spawn(program!, args, {
-    env: environment(place, options),
+  const { program, args, env } = commandLine(place, command, options);
+  const child = spawn(program, args, {
+    env,
     stdio: ['pipe', 'pipe', 'pipe'],
     // A session of its own: Ctrl-C at our terminal ends us, and through us the lab, not single commands in it.
     detached: true,
@@ -148,7 +158,7 @@ export class HostProcess {
 
   /** Sends a signal to the process (not to what it has started). Does nothing when it has ended. */
   async kill(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    // nsenter, the process we started, does not pass signals on; its child is the command.
+    // The process we started is the shell that waits; its child is the command.
     const pid = await until(`the start of ${this.command[0]} on ${this.#place.name}`, EXEC_TIMEOUT_MS, () =>
       this.#ended ? 0 : this.pid,
     );

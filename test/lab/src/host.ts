@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { parseCable } from './cable.ts';
 import {
+  type CommandLine,
   type CommandOptions,
+  commandLine,
   type ExecOptions,
   type ExecResult,
   exec,
@@ -13,10 +16,10 @@ import {
 import { BOOT_TIMEOUT_MS, DAEMON_SOCKET, DOWN_TIMEOUT_MS, HOST_PATH, SUBNET_BITS } from './constants.ts';
 import { cgroupProcsOf, limitCpu } from './cpu-quota.ts';
 import { LabError } from './errors.ts';
-import type { Image } from './images.ts';
+import { type Image, imageDir } from './images.ts';
 import { LineStream } from './line-stream.ts';
-import { Bridge } from './network.ts';
-import { childrenOf, type ProcessInfo, processesUnder } from './processes.ts';
+import { Bridge, PLUG_IN } from './network.ts';
+import { childrenOf, nameOf, type ProcessInfo, processesUnder } from './processes.ts';
 import { repositoryRoot } from './repository.ts';
 import { BOOT, INIT, START_DAEMON } from './scripts.ts';
 import { type HostState, identify, isRunning, labDir, type ProcessIdentity } from './state.ts';
@@ -51,7 +54,7 @@ export class Host {
     this.disk = `/proc/${context.supervisor}/root${labDir(context.lab)}/files/${state.name}/root`;
     this.#port = state.port;
     this.#context = context;
-    this.#bridge = new Bridge(context.supervisor);
+    this.#bridge = new Bridge(context.supervisor, context.multicast);
     this.#init = state.init;
   }
 
@@ -87,6 +90,11 @@ export class Host {
   /** Starts a command that runs on. */
   spawn(command: readonly string[], options: CommandOptions = {}): HostProcess {
     return new HostProcess(this.#place(), command, options);
+  }
+
+  /** The machine's command that runs `command` here, for whoever wants to start it with own streams (a terminal). */
+  commandLine(command: readonly string[], options: CommandOptions = {}): CommandLine {
+    return commandLine(this.#place(), command, options);
   }
 
   /** Writes a file, with the folders it needs. Mode 644, or 755 for `executable`. */
@@ -144,6 +152,7 @@ export class Host {
           PATH: HOST_PATH,
           HOST_PATH,
           INIT,
+          PLUG_IN,
           MESH_LAB: this.#context.lab,
           DIR: labDir(this.#context.lab),
           HOST: this.name,
@@ -192,9 +201,14 @@ export class Host {
     limitCpu(this.#context.lab, this.name, this.pid, processors);
   }
 
-  /** Spoils its cable by `tc netem` words, each way ('delay 50ms loss 5%' adds 100 ms to a round trip); undefined mends it. */
-  async net(netem: string | undefined): Promise<void> {
-    await this.#bridge.shape(this.#port, this.pid, netem);
+  /**
+   * Spoils its cable by words as of `tc netem`, for each way ('delay 50ms loss 5%' adds 100 ms to a round trip); undefined
+   * mends it. A spoilt cable carries some ten MB/s at most.
+   * @throws {LabError} `LAB_BAD_OPTIONS`
+   */
+  async net(faults: string | undefined): Promise<void> {
+    if (faults === undefined) await this.#bridge.mend(this.#port);
+    else await this.#bridge.spoil(this.#port, parseCable(faults), imageDir(this.image));
   }
 
   /** Pulls its cable out, or puts it back. */
@@ -202,9 +216,14 @@ export class Host {
     await this.#bridge.setLink(this.#port, state);
   }
 
-  /** Stops all its processes where they stand: connections stay open and silent. */
-  freeze(): void {
-    for (const { pid } of this.processes()) sendSignal(pid, 'SIGSTOP');
+  /** Stops all its processes where they stand: connections stay open and silent. Returns when all have stopped. */
+  async freeze(): Promise<void> {
+    await until(`the freezing of ${this.name}`, DOWN_TIMEOUT_MS, () => {
+      // One that was about to start another is only seen by the next look.
+      const moving = this.processes().filter(({ state }) => state !== 'T');
+      for (const { pid } of moving) sendSignal(pid, 'SIGSTOP');
+      return moving.length === 0 || undefined;
+    });
   }
 
   thaw(): void {
@@ -236,7 +255,14 @@ export class Host {
   async #untilDaemonListens(): Promise<void> {
     await until(`the start of nix-daemon on ${this.name}`, BOOT_TIMEOUT_MS, () => {
       const sockets = readFileSync(`/proc/${this.pid}/net/unix`, 'utf8').split('\n');
-      return sockets.some((line) => line.includes(' 00010000 ') && line.includes(DAEMON_SOCKET)) || undefined;
+      if (sockets.some((line) => line.includes(' 00010000 ') && line.includes(DAEMON_SOCKET))) return true;
+      // A shell that is about to become the daemon, or the daemon.
+      const starting = childrenOf(this.pid).some((pid) =>
+        ['sh', 'setsid', 'nix-daemon'].includes(nameOf(pid) ?? ''),
+      );
+      if (starting) return undefined;
+      const log = readFileSync(`${this.disk}/var/log/nix-daemon.log`, 'utf8').trim();
+      throw new LabError('LAB_START_FAILED', `nix-daemon on ${this.name} ended at once: ${log}`);
     });
   }
 }

@@ -21,4 +21,5 @@ export { LineStream } from './line-stream.ts';
 export { LabMesh, type MeshOptions, type Peers, type Report } from './mesh.ts';
 export type { ProcessInfo } from './processes.ts';
 export { repositoryRoot } from './repository.ts';
+export { tracesOf } from './traces.ts';
 export { until } from './wait.ts';

@@ -34,6 +34,7 @@ import {
   remove,
   saveState,
 } from './state.ts';
+import { tracesOf } from './traces.ts';
 import { until } from './wait.ts';
 
 export interface LabOptions {
@@ -139,7 +140,7 @@ export class Lab implements AsyncDisposable {
     const ports = [[...first, ...rest], ...others].map((group) =>
       group.filter((host) => host.isUp).map((host) => host.port),
     );
-    await new Bridge(this.#supervisor).partition(ports);
+    await new Bridge(this.#supervisor, this.#state.multicast).partition(ports);
   }
 
   /** Undoes {@link partition}. */
@@ -260,6 +261,10 @@ async function untilGone(name: string): Promise<void> {
   try {
     await until(`the end of lab ${name}`, DOWN_TIMEOUT_MS, () =>
       existsSync(labDir(name)) ? undefined : true,
+    );
+    // The parents of its processes, which stand outside its namespaces, follow a moment later.
+    await until(`the end of lab ${name}`, DOWN_TIMEOUT_MS, () =>
+      tracesOf(name).length > 0 ? undefined : true,
     );
   } catch (cause) {
     remove(name);

@@ -5,6 +5,8 @@ export interface ProcessInfo {
   /** On the machine, not inside the host. */
   readonly pid: number;
   readonly parent: number;
+  /** As in `ps`: R running, S sleeping, D waiting for a device, T stopped. */
+  readonly state: string;
   /** The kernel's short name, at most 15 characters. */
   readonly name: string;
   /** Real user id. Builds run as one of the users nixbld1 … nixbld16. */
@@ -34,6 +36,11 @@ export function startTimeOf(pid: number): string | undefined {
 export function childrenOf(pid: number): number[] {
   const text = readProc(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')) ?? '';
   return text.trim() === '' ? [] : text.trim().split(' ').map(Number);
+}
+
+/** The kernel's short name of a process. Undefined when it has ended. */
+export function nameOf(pid: number): string | undefined {
+  return readProc(() => readFileSync(`/proc/${pid}/comm`, 'utf8'))?.trim();
 }
 
 /**
@@ -69,12 +76,13 @@ export function processesUnder(init: number): ProcessInfo[] {
 function processInfo(pid: number): ProcessInfo | undefined {
   return readProc(() => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state = '', parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (state === 'Z' || state === 'X') return undefined;
     const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     return {
       pid,
       parent: Number(parent),
+      state,
       name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
       uid: Number(uid),
       args: readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1),

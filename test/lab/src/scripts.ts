@@ -86,8 +86,7 @@ r=$DIR/files/$HOST/root
 hostname "$HOST"
 ip link set lo up
 ip link add eth0 type veth peer name "$PORT" netns /proc/self/fd/9
-nsenter --net=/proc/self/fd/9 ip link set "$PORT" master br0 up
-if [ -z "$MULTICAST" ]; then nsenter --net=/proc/self/fd/9 ip link set "$PORT" type bridge_slave mcast_flood off; fi
+nsenter --net=/proc/self/fd/9 sh -c "$PLUG_IN" sh "$PORT"
 exec 9<&-
 ip address add "$ADDRESS" dev eth0
 ip link set eth0 up
