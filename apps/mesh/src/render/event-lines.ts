@@ -86,7 +86,7 @@ function finishedLines(
     case 'skipped':
       return verbose ? [style.dim(`not tried: ${name}, it needs something that failed`)] : [];
     case 'failed': {
-      const message = event.message === undefined ? '' : `: ${safeLine(event.message, false)}`;
+      const message = event.message === undefined ? '' : `: ${gist(event.message)}`;
       const tail = event.logTail ?? [];
       return [
         `${prefix}${style.red('failed')} to build ${name} after ${formatDuration(event.durationMs)}${message}`,
@@ -96,6 +96,16 @@ function finishedLines(
       ];
     }
   }
+}
+
+/**
+ * The one line of a daemon's message that says why: newer daemons put it behind `Reason:`, older ones first. The rest repeats the log
+ * and names Nix's own commands.
+ */
+function gist(message: string): string {
+  const lines = message.split('\n').map((line) => safeLine(line, false).trim());
+  const reason = lines.find((line) => line.startsWith('Reason: '))?.slice('Reason: '.length);
+  return (reason ?? lines.find((line) => line !== '') ?? '').replace(/[.;:]$/, '');
 }
 
 function dryRunLines(derivations: readonly { drvPath: string }[], toFetch: number): string[] {

@@ -42,6 +42,31 @@ describe('the plain renderer', () => {
     );
   });
 
+  it.each([
+    [
+      '2.34',
+      "Cannot build '/nix/store/x.drv'.\nReason: builder failed with exit code 1.\nLast 1 log lines:\n> no\nFor full logs, run:",
+      'builder failed with exit code 1',
+    ],
+    [
+      '2.26',
+      "builder for '/nix/store/x.drv' failed with exit code 1;\n       last 1 log lines:\n       > no",
+      "builder for '/nix/store/x.drv' failed with exit code 1",
+    ],
+  ])("takes the reason out of Nix %s's message and leaves the log it repeats", (_, message, reason) => {
+    const event: JobEvent = {
+      type: 'finished',
+      atMs: 1,
+      drvPath: drv('x'),
+      name: 'x',
+      peer: 'h1',
+      outcome: 'failed',
+      durationMs: 100,
+      message,
+    };
+    expect(plain([event]).split('\n')[0]).toBe(`h1: failed to build x after 0.1 s: ${reason}`);
+  });
+
   it('prefixes log lines with the name of their derivation, with -L only', () => {
     expect(plain(recordedJob)).not.toContain('adler32');
     expect(plain(recordedJob, { logs: true })).toContain(
