@@ -49,10 +49,11 @@ export async function* verifyNar(
   let held: Uint8Array | undefined;
   for await (const chunk of chunks) {
     if (chunk.length === 0) continue;
-    if (held !== undefined) yield held;
     size += chunk.length;
     if (size > expected.narSize) throw badNar(`is larger than the ${expected.narSize} bytes announced`);
     hasher.push(chunk);
+    // Only now: what is held may be the last chunk of something that is too long.
+    if (held !== undefined) yield held;
     held = chunk;
   }
   const found = hasher.finish();
