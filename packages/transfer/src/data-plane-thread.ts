@@ -47,6 +47,12 @@ export class ThreadDataPlane implements DataPlane {
     this.#askTicket = components.askTicket;
   }
 
+  prepare(): void {
+    if (this.#closed || this.#thread !== undefined) return;
+    this.#thread = this.#start();
+    this.#watchIdle();
+  }
+
   issueTicket(peerId: string): Promise<NarTicket> {
     return this.#use((calls) => calls.call<NarTicket>('issueTicket', peerId));
   }

@@ -21,6 +21,8 @@ import { verifiedNar } from './verified-nar.ts';
 
 /** Everything that touches the bytes of NARs, serving and fetching. */
 export interface DataPlane {
+  /** Work is about to come: makes ready for it meanwhile. */
+  prepare(): void;
   /** A key for a peer to one side-channel connection to this agent. */
   issueTicket(peerId: string): Promise<NarTicket>;
   /** Brings verified infos' paths into this machine's store. Throws what a `StoreImporter` throws. */
@@ -89,6 +91,10 @@ export class LocalDataPlane implements DataPlane {
     this.#gateway = new Gateway(open);
     this.#daemon = daemonImporter(this.#importingPool, open);
     this.#nixCopy = nixCopyImporter({ cacheDir: init.cacheDir, ...socket }, this.#gateway);
+  }
+
+  prepare(): void {
+    // Ready as soon as it is made.
   }
 
   issueTicket(peerId: string): Promise<NarTicket> {

@@ -43,7 +43,7 @@ export interface FetcherComponents {
   readonly net: Pick<TransferNet, 'connectedMembers'>;
   readonly store: StoreReader;
   readonly client: Pick<StoreClient, 'have' | 'closureInfos' | 'label'>;
-  readonly dataPlane: Pick<DataPlane, 'import'>;
+  readonly dataPlane: Pick<DataPlane, 'import' | 'prepare'>;
   readonly memberKeys: MemberKeys;
   readonly events: Emitter<TransferEvents>;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
@@ -80,6 +80,7 @@ export class Fetcher {
       options.signal?.throwIfAborted();
       const missing = await run.missing();
       if (missing.length === 0) return run.result();
+      this.#components.dataPlane.prepare();
       const items = await run.plan(missing);
       const others = items.flatMap(({ info }) => this.#underWay.get(info.path) ?? []);
       // Nothing is claimed while waiting, so two fetches never wait for each other.

@@ -2,9 +2,9 @@ import type { Channel, Logger } from '@mesh/net';
 import type { PathDescription, SigningKey } from '@mesh/nix';
 import { BULK_VERSION, type StoreRequest, type StoreResponse, storeProtocol } from '@mesh/wire';
 import { INFO_PAGE_BYTES, MAX_PIPELINED_REQUESTS } from './constants.ts';
+import type { DataPlane } from './data-plane.ts';
 import { messageOf } from './errors.ts';
 import type { TransferNet } from './net.ts';
-import type { NarTicket } from './side-channel/nar-server.ts';
 import { SignedClosures } from './signed-closures.ts';
 import type { StoreReader } from './store-reader.ts';
 
@@ -13,7 +13,7 @@ export interface StoreServerComponents {
   readonly store: StoreReader;
   readonly signingKey: SigningKey;
   /** Makes keys to the side channel. */
-  readonly tickets: { issueTicket(peerId: string): Promise<NarTicket> };
+  readonly tickets: Pick<DataPlane, 'issueTicket' | 'prepare'>;
   readonly logger: Pick<Logger, 'debug'>;
 }
 
@@ -95,6 +95,8 @@ export class StoreServer {
         yield { type: 'have', id, valid: [...(await this.#components.store.validPaths(request.paths))] };
         return;
       case 'closure-infos':
+        // Who asks this is about to ask for a ticket.
+        this.#components.tickets.prepare();
         for (const page of pages(await this.#closures.of(request.paths, request.exclude, signal))) {
           yield { type: 'closure-infos', id, ...page };
         }

@@ -6,7 +6,7 @@ import { ThreadDataPlane } from './data-plane-thread.ts';
 import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } from './fetcher.ts';
 import type { WantedPath } from './holders.ts';
 import type { TransferNet } from './net.ts';
-import { signingKeyName } from './path-info-verification.ts';
+import { type MemberKeys, signingKeyName } from './path-info-verification.ts';
 import { signOutputs } from './sign-outputs.ts';
 import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
@@ -96,7 +96,7 @@ class AgentTransfer implements Transfer {
       store,
       client: this.#client,
       dataPlane: this.#dataPlane,
-      memberKeys: (peerId) => (net.isMember(peerId) ? publicKeyOfPeerId(peerId) : undefined),
+      memberKeys: currentMemberKeys(net),
       events: this.events,
       logger,
     });
@@ -135,6 +135,20 @@ class AgentTransfer implements Transfer {
   async counters(): Promise<TransferCounters> {
     return { ...(await this.#dataPlane.counters()), badPeers: this.#badPeers };
   }
+}
+
+/** Keys of members, decoded once each: a closure is a thousand signatures of one peer. */
+function currentMemberKeys(net: Pick<TransferNet, 'isMember'>): MemberKeys {
+  const keys = new Map<string, Uint8Array>();
+  return (peerId) => {
+    if (!net.isMember(peerId)) return undefined;
+    let key = keys.get(peerId);
+    if (key === undefined) {
+      key = publicKeyOfPeerId(peerId);
+      keys.set(peerId, key);
+    }
+    return key;
+  };
 }
 
 function makeDataPlane(init: TransferInit, client: StoreClient): DataPlane {

@@ -37,7 +37,7 @@ export class MemoryNode implements TransferNet, Pick<MeshNet, 'events'> {
     throw error;
   });
   readonly handlers = new Map<string, AnyHandler>();
-  /** Members this node knows by name but no longer counts as such. */
+  /** Peers whose membership this node knows to have ended, before their connections did. */
   readonly removed = new Set<string>();
   readonly #lan: MemoryLan;
 
@@ -52,7 +52,7 @@ export class MemoryNode implements TransferNet, Pick<MeshNet, 'events'> {
   }
 
   connectedMembers(): string[] {
-    return [...this.#lan.nodes.keys()].filter((peerId) => peerId !== this.peerId && this.isMember(peerId));
+    return [...this.#lan.nodes.keys()].filter((peerId) => peerId !== this.peerId);
   }
 
   members(): MemberView[] {
