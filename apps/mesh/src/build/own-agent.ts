@@ -17,7 +17,14 @@ export async function startOwnAgent(
   init: OwnAgentInit,
 ): Promise<{ port: ControlPort; close(): Promise<void> }> {
   const { createAgent } = await import('@mesh/agent');
-  const agent = await createAgent({ stateDir: resolvePaths(init).stateDir, serveControl: false });
+  const warn = (first: unknown, message?: string) => init.warn(message ?? String(first));
+  const agent = await createAgent({
+    stateDir: resolvePaths(init).stateDir,
+    serveControl: false,
+    // Any free port: two builds may bring their own at once, and this agent does the calling.
+    listenPort: 0,
+    logger: { debug: () => undefined, info: () => undefined, warn, error: warn },
+  });
   try {
     await agent.start();
   } catch (error) {
