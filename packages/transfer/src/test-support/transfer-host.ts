@@ -1,0 +1,76 @@
+/**
+ * A member with nothing but network and transfer, for end-to-end tests inside a host: `node … transfer-host.ts NAME STATE_DIR SOCKET`.
+ * Answers one JSON question per connection to its Unix socket.
+ */
+import { createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { createNet, silentLogger } from '@mesh/net';
+import { DaemonPool } from '@mesh/nix';
+import { messageOf } from '../errors.ts';
+import type { BadPeer } from '../fetcher.ts';
+import type { WantedPath } from '../holders.ts';
+import { createTransfer } from '../transfer.ts';
+
+/** What can be asked. */
+export type TransferQuestion =
+  | { readonly ask: 'invite' }
+  | { readonly ask: 'join'; readonly ticket: string }
+  | { readonly ask: 'who-has'; readonly paths: readonly string[] }
+  | { readonly ask: 'fetch'; readonly wanted: readonly WantedPath[] }
+  | { readonly ask: 'sign'; readonly paths: readonly string[] }
+  | { readonly ask: 'state' };
+
+const [name = '', stateDir = '', socketPath = ''] = process.argv.slice(2);
+const net = await createNet({
+  stateDir,
+  name,
+  discovery: { mdns: false },
+  peers: [],
+  agentVersion: 'test',
+})({ logger: silentLogger });
+const daemon = new DaemonPool();
+const transfer = createTransfer({ stateDir })({ net, daemon, identity: net.identity, logger: silentLogger });
+const faults: BadPeer[] = [];
+transfer.events.on('bad-peer', (fault) => faults.push(fault));
+transfer.start();
+await net.start();
+
+async function answer(question: TransferQuestion): Promise<unknown> {
+  switch (question.ask) {
+    case 'invite':
+      return net.invite();
+    case 'join':
+      return net.join(question.ticket);
+    case 'who-has':
+      return Object.fromEntries(await transfer.whoHas(question.paths));
+    case 'fetch': {
+      const start = performance.now();
+      const result = await transfer.fetchClosure(question.wanted);
+      return { ...result, wallMs: performance.now() - start };
+    }
+    case 'sign':
+      return (await transfer.signOutputs(question.paths)).map(({ signatures }) => signatures);
+    case 'state':
+      return {
+        peerId: net.self.peerId,
+        connected: net.connectedMembers(),
+        faults,
+        counters: await transfer.counters(),
+        cpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+        rssBytes: process.memoryUsage.rss(),
+      };
+  }
+}
+
+createServer({ allowHalfOpen: true }, (socket) => {
+  void text(socket)
+    .then(async (body) => {
+      const value = await answer(JSON.parse(body) as TransferQuestion).then(
+        (result) => ({ result }),
+        (error: unknown) => ({ error: { message: messageOf(error), ...(error as object) } }),
+      );
+      socket.end(JSON.stringify(value));
+    })
+    // The asker went away before its answer.
+    .catch(() => socket.destroy());
+}).listen(socketPath);
