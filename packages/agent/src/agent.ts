@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { createNet, type Logger, loadOrCreateIdentity, type MeshNet, systemClock } from '@mesh/net';
+import { createNet, type Logger, type MeshNet, systemClock } from '@mesh/net';
 import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
@@ -16,6 +16,7 @@ import { memoryChannelPair } from './memory-channel.ts';
 import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
+import { BuildConnections } from './worker/build-connections.ts';
 import { OutputRoots } from './worker/output-roots.ts';
 import { Worker } from './worker/worker.ts';
 
@@ -80,12 +81,12 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       incarnation,
       capability,
       aheadSlots: AHEAD_SLOTS,
-      daemonSocket: init.daemonSocket,
     },
     {
       clock,
       logger,
       fetcher: transfer,
+      connections: new BuildConnections(clock, init.daemonSocket),
       roots: new OutputRoots(() => DaemonClient.connect(daemon)),
       signOutputs: async (outputs) => {
         // An untrusted user may sign nothing; its outputs serve this machine alone.

@@ -20,3 +20,5 @@ export const MAX_HOLDERS = 8;
 export const LOAD_INTERVAL_MS = 5_000;
 /** After the wanted outputs were lost with their machine, the job is planned again at most this often. */
 export const MAX_REPLANS = 3;
+/** A build's daemon connection waits this long for the next build: longer than the gaps within a job. */
+export const IDLE_BUILD_CONNECTION_MS = 5_000;

@@ -1,7 +1,7 @@
 import {
   type BasicDerivation,
   type BuildResult,
-  DaemonClient,
+  type DaemonClient,
   type DaemonEvent,
   NixError,
   parseDerivation,
@@ -9,6 +9,7 @@ import {
 } from '@mesh/nix';
 import type { LeaseMessage, LeaseOutcome } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
+import type { BuildConnections } from './build-connections.ts';
 
 export interface BuildProgress {
   /** One line; the build's output waits while this does. */
@@ -18,18 +19,21 @@ export interface BuildProgress {
 
 export interface BuildInit {
   lease: LeaseMessage;
-  socketPath: string | undefined;
+  connections: BuildConnections;
   signal: AbortSignal;
 }
 
 /**
- * One derivation on this machine's own nix-daemon. Holds its own daemon connection from before the inputs are fetched until the
+ * One derivation on this machine's own nix-daemon. Has a daemon connection to itself from before the inputs are fetched until the
  * outputs are signed: temporary roots live on it, and closing it kills the build.
  */
 export class DerivationBuild implements AsyncDisposable {
   readonly #client: DaemonClient;
   readonly #init: BuildInit;
   readonly #close = (): void => this.#client.close();
+  /** Nothing is under way on the connection, so another build may have it. */
+  #settled = false;
+  #disposed = false;
 
   private constructor(client: DaemonClient, init: BuildInit) {
     this.#client = client;
@@ -40,9 +44,7 @@ export class DerivationBuild implements AsyncDisposable {
   /** Connects and roots the inputs against garbage collection, present or not. @throws NixError of the daemon */
   static async open(init: BuildInit): Promise<DerivationBuild> {
     init.signal.throwIfAborted();
-    const client = await DaemonClient.connect(
-      init.socketPath === undefined ? {} : { socketPath: init.socketPath },
-    );
+    const client = await init.connections.take();
     const build = new DerivationBuild(client, init);
     try {
       if (init.signal.aborted) throw new AgentError('WORK_CANCELLED', 'The build was cancelled.');
@@ -52,10 +54,12 @@ export class DerivationBuild implements AsyncDisposable {
         buildCores: lease.cores,
         useSubstitutes: lease.method === 'realise',
         keepGoing: false,
-        // The daemon's own remote builders would hand the build on behind the mesh's back.
-        overrides: { builders: '' },
+        // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
+        // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
+        overrides: lease.method === 'build' ? { builders: '', 'build-hook': '' } : { builders: '' },
       });
       await client.addTempRoots(lease.inputs.map((input) => input.path));
+      build.#settled = true;
       return build;
     } catch (error) {
       await build[Symbol.asyncDispose]();
@@ -66,6 +70,7 @@ export class DerivationBuild implements AsyncDisposable {
   /** Builds, passing on the log as it comes. Never throws for a failed build: that is an outcome. */
   async run(progress: BuildProgress): Promise<LeaseOutcome> {
     const { lease, signal } = this.#init;
+    this.#settled = false;
     const derivation = parseDerivation(lease.derivation, lease.drvPath);
     const outputs = [...derivation.outputs].filter(([, output]) => output.path !== '');
     await this.#client.addTempRoots(outputs.map(([, output]) => output.path));
@@ -77,6 +82,7 @@ export class DerivationBuild implements AsyncDisposable {
       progress,
     );
     signal.throwIfAborted();
+    this.#settled = true;
     if (isSuccess(result)) {
       const paths = outputs.length > 0 ? new Map(outputs.map(([n, o]) => [n, o.path])) : result.builtOutputs;
       return {
@@ -89,7 +95,10 @@ export class DerivationBuild implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#init.signal.removeEventListener('abort', this.#close);
-    this.#client.close();
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (this.#settled && !this.#init.signal.aborted) this.#init.connections.giveBack(this.#client);
+    else this.#client.close();
   }
 
   async #build(derivation: BasicDerivation, progress: BuildProgress): Promise<BuildResult> {

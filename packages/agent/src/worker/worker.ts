@@ -10,6 +10,7 @@ import type { HomeMessage, LeaseMessage, LeaseOutcome, WorkerMessage } from '@me
 import type { MachineCapability } from '../machine.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop } from '../step-loop.ts';
+import type { BuildConnections } from './build-connections.ts';
 import { LogBatch } from './log-batch.ts';
 import type { OutputRoots } from './output-roots.ts';
 import { DerivationBuild, machineFailure } from './run-build.ts';
@@ -29,13 +30,13 @@ export interface WorkerInit {
   incarnation: string;
   capability: MachineCapability;
   aheadSlots: number;
-  daemonSocket: string | undefined;
 }
 
 export interface WorkerComponents {
   clock: Clock;
   logger: Logger;
   fetcher: InputFetcher;
+  connections: BuildConnections;
   roots: OutputRoots;
   /** Signs paths built here with this machine's key; sizes come back. */
   signOutputs(paths: string[]): Promise<Map<string, number>>;
@@ -111,6 +112,7 @@ export class Worker {
     this.#loop.stop();
     for (const held of this.#held.values()) held.controller.abort();
     if (this.#building > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#components.connections.close();
     await this.#components.roots.releaseAll();
   }
 
@@ -220,7 +222,7 @@ export class Worker {
     try {
       held.build = DerivationBuild.open({
         lease: message,
-        socketPath: this.#init.daemonSocket,
+        connections: this.#components.connections,
         signal: controller.signal,
       });
       await held.build;

@@ -1,0 +1,52 @@
+import type { Clock, Timer } from '@mesh/net';
+import { DaemonClient } from '@mesh/nix';
+import { IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
+
+/**
+ * Connections to nix-daemon that builds run on, one build at a time each. Kept for the next build, because connecting costs a fork of
+ * the daemon (5 to 8 ms). What temporary roots a connection holds it holds until it has idled for a while.
+ */
+export class BuildConnections {
+  readonly #clock: Clock;
+  readonly #connect: () => Promise<DaemonClient>;
+  readonly #idle: { client: DaemonClient; timer: Timer }[] = [];
+  #closed = false;
+
+  constructor(clock: Clock, daemonSocket: string | undefined) {
+    this.#clock = clock;
+    this.#connect = () =>
+      DaemonClient.connect(daemonSocket === undefined ? {} : { socketPath: daemonSocket });
+  }
+
+  /** A connection for one build. @throws NixError of the daemon */
+  async take(): Promise<DaemonClient> {
+    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
+      kept.timer.cancel();
+      if (!kept.client.closed) return kept.client;
+    }
+    return this.#connect();
+  }
+
+  /** Only after a build that ended by itself; any other connection is to be closed instead. */
+  giveBack(client: DaemonClient): void {
+    if (this.#closed) {
+      client.close();
+      return;
+    }
+    if (client.closed) return;
+    const timer = this.#clock.after(IDLE_BUILD_CONNECTION_MS, () => {
+      const at = this.#idle.findIndex((kept) => kept.client === client);
+      if (at >= 0) this.#idle.splice(at, 1);
+      client.close();
+    });
+    this.#idle.push({ client, timer });
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { client, timer } of this.#idle.splice(0)) {
+      timer.cancel();
+      client.close();
+    }
+  }
+}
