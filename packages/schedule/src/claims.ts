@@ -3,6 +3,7 @@ import type { ClaimEvent, Release } from './home-protocol.ts';
 import { type Derivation, type ForeignClaims, isFinished, type Step } from './home-state.ts';
 import { succeed } from './outcomes.ts';
 import { decide } from './ownership.ts';
+import { Recent } from './recent.ts';
 import type { DrvPath, PeerId } from './types.ts';
 import { forgetHolder } from './workers.ts';
 
@@ -95,15 +96,7 @@ function released(step: Step, from: PeerId, release: Release): void {
   if (!state.homes.has(from)) return;
   const claims = claimsOf(step, from);
   if ((claims.live.get(drvPath) ?? Number.POSITIVE_INFINITY) <= stamp) claims.live.delete(drvPath);
-  if ((claims.ended.get(drvPath) ?? -1) < stamp) {
-    claims.ended.delete(drvPath);
-    claims.ended.set(drvPath, stamp);
-    if (claims.ended.size > MAX_CLAIMS_PER_HOME)
-      for (const oldest of claims.ended.keys()) {
-        claims.ended.delete(oldest);
-        break;
-      }
-  }
+  if ((claims.ended.get(drvPath) ?? -1) < stamp) claims.ended.set(drvPath, stamp);
   const derivation = state.graph.get(drvPath);
   if (derivation === undefined) return;
   if (outcome.type === 'built' && !isFinished(derivation)) {
@@ -126,7 +119,7 @@ function decideAbout(step: Step, drvPath: DrvPath): void {
 function claimsOf(step: Step, peerId: PeerId): ForeignClaims {
   let claims = step.state.foreign.get(peerId);
   if (claims === undefined) {
-    claims = { live: new Map(), ended: new Map() };
+    claims = { live: new Map(), ended: new Recent(MAX_CLAIMS_PER_HOME) };
     step.state.foreign.set(peerId, claims);
   }
   return claims;

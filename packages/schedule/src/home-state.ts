@@ -1,9 +1,15 @@
-import type { BoundedSet } from './bounded-set.ts';
-import { IMPOSSIBLE_AFTER_MS, LEASE_GRACE_MS, LEASE_MS, MAX_ATTEMPTS } from './constants.ts';
+import {
+  IMPOSSIBLE_AFTER_MS,
+  LEASE_GRACE_MS,
+  LEASE_MS,
+  MAX_ATTEMPTS,
+  MAX_RECENTLY_BUILT,
+} from './constants.ts';
 import type { Need } from './eligibility.ts';
 import { DerivationGraph, type Vertex } from './graph.ts';
 import type { Heap } from './heap.ts';
 import type { DerivationOutcome, HomeEffect, Release } from './home-protocol.ts';
+import { Recent } from './recent.ts';
 import type {
   DerivationNode,
   DrvPath,
@@ -72,7 +78,7 @@ export interface OwnClaim {
 /** What is known of another home's claims. `ended` recognises claims that arrive after their release. */
 export interface ForeignClaims {
   readonly live: Map<DrvPath, number>;
-  readonly ended: Map<DrvPath, number>;
+  readonly ended: Recent<number>;
 }
 
 export interface Lease {
@@ -106,7 +112,7 @@ export interface WorkerRecord {
   readonly free: RequestId[];
   readonly ahead: RequestId[];
   /** Requests answered or taken back (perhaps before they came). */
-  readonly spent: BoundedSet;
+  readonly spent: Recent<true>;
   readonly leases: Map<LeaseId, Lease>;
   /** Ready derivations whose inputs are mostly here. */
   readonly nearby: Heap<ReadyEntry>;
@@ -155,7 +161,7 @@ export interface HomeState {
   readonly foreign: Map<PeerId, ForeignClaims>;
   /** Claims not yet answered by everybody, by stamp. */
   readonly unsettled: Map<number, Derivation[]>;
-  readonly recentlyBuilt: Map<DrvPath, RecentlyBuilt>;
+  readonly recentlyBuilt: Recent<RecentlyBuilt>;
   readonly advertisedTo: Set<PeerId>;
   /** Changes when a worker comes, goes or changes. */
   generation: number;
@@ -192,7 +198,7 @@ export function initialHome(init: HomeInit): HomeState {
     homes: new Set(),
     foreign: new Map(),
     unsettled: new Map(),
-    recentlyBuilt: new Map(),
+    recentlyBuilt: new Recent(MAX_RECENTLY_BUILT),
     advertisedTo: new Set(),
     generation: 1,
     ready: 0,

@@ -215,6 +215,22 @@ describe('a lease', () => {
     expect(of('derivation-finished', after(right, right))).toHaveLength(1);
   });
 
+  it('is answered by its own worker with its own attempt only', () => {
+    after(up('h'), up('a'), ...job([node('1')]), steal('a'));
+    const right = built('1') as Extract<HomeEvent, { type: 'result' }>;
+    expect(of('derivation-finished', after({ ...right, peerId: 'h' }))).toEqual([]);
+    expect(of('derivation-finished', after({ ...right, attempt: 2 }))).toEqual([]);
+    expect(of('derivation-finished', after(right))).toHaveLength(1);
+  });
+
+  it('that had not started costs the derivation nothing when its machine goes', () => {
+    after(up('h'), ...job([node('1')]));
+    for (let i = 0; i < 5; i++) {
+      expect(grants(after(up('a'), steal('a')))).toEqual(['1 <- a']);
+      expect(of('attempt-failed', after({ type: 'worker-down', peerId: 'a' }))).toEqual([]);
+    }
+  });
+
   it('is lost when nothing renews it until deadline and grace', () => {
     after(up('h'), up('a'), ...job([node('1')]), steal('a'));
     const { lease, attempt } = leaseOf('1');
@@ -254,6 +270,31 @@ describe('a lease', () => {
     expect(of('derivation-lost', effects)).toMatchObject([{ drvPath: '1' }]);
     expect(grants(effects)).toEqual(['1 <- h']);
     expect(grants(after(built('1'), steal('h')))).toEqual(['2 <- h']);
+  });
+
+  it('is built again with everything it needs that is gone too', () => {
+    const nodes = [node('1'), node('2', ['1']), node('3', ['2'])];
+    after(up('h'), up('a'), ...job(nodes), steal('a'));
+    after(built('1'), steal('a'));
+    after(built('2'));
+    const effects = after({ type: 'worker-down', peerId: 'a' }, steal('h'), steal('h'));
+    expect(grants(effects)).toEqual(['1 <- h']);
+    expect(grants(after(built('1')))).toEqual(['2 <- h']);
+  });
+
+  it('is built again when what needs it comes only after its outputs are gone', () => {
+    after(up('h'), up('a'), steal('a'));
+    after({ type: 'job-added', job: 'j', options: { keepGoing: false } });
+    const add = (...derivations: DerivationNode[]): Event => ({
+      type: 'derivations-added',
+      job: 'j',
+      derivations,
+    });
+    after(add(node('1'), node('2', ['1']), node('other', [], { predictedMs: 1 })));
+    after(built('1'), steal('a'));
+    after(built('2'));
+    after({ type: 'outputs-held', drvPath: '2', peerId: 'h' }, { type: 'worker-down', peerId: 'a' });
+    expect(grants(after(add(node('3', ['1'], { predictedMs: 9_000 })), steal('h')))).toEqual(['1 <- h']);
   });
 
   it('is not built again when somebody else has fetched its outputs', () => {
@@ -364,6 +405,16 @@ describe('a derivation that another home claims too', () => {
       after(claimed(other, claim!.stamp, '1'), { type: 'claim-settled', stamp: claim!.stamp });
       expect(home.graph.get('1')?.status).toBe(mine ? 'leased' : 'waiting');
     }
+  });
+
+  it('is built to the end here when an older claim turns up late', () => {
+    after({ type: 'home-up', from: 'z' }, up('h'), steal('h'));
+    now = 100;
+    const [claim] = of('claim', after(...job([node('1')])));
+    after({ type: 'claim-settled', stamp: claim!.stamp });
+    expect(of('cancel', after(claimed('z', 7, '1')))).toEqual([]);
+    expect(home.graph.get('1')?.claim.deferredTo).toBe(undefined);
+    expect(of('job-finished', after(built('1')))).toMatchObject([{ ok: true }]);
   });
 
   it('comes back when the owner is gone or gives it up; old messages do not take it away again', () => {

@@ -129,7 +129,7 @@ function join(step: Step, job: Job, wanted: Derivation): void {
     else if (next.status === 'built') rebuildIfNeeded(step, next);
     else {
       job.remaining++;
-      reclass(step, next);
+      if (next.jobs.size > 1) reclass(step, next);
     }
   }
 }

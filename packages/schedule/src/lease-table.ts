@@ -27,7 +27,7 @@ export function grant(
   derivation.lease = lease;
   state.leases.set(lease.lease, lease);
   worker.leases.set(lease.lease, lease);
-  worker.spent.add(request);
+  worker.spent.set(request, true);
   step.effects.push({
     type: 'grant',
     peerId: lease.peerId,

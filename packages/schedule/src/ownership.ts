@@ -1,4 +1,4 @@
-import { MAX_RECENTLY_BUILT, RECENTLY_BUILT_MS } from './constants.ts';
+import { RECENTLY_BUILT_MS } from './constants.ts';
 import type { ReleaseOutcome } from './home-protocol.ts';
 import { type Derivation, isFinished, type OwnClaim, type Step } from './home-state.ts';
 import { consider } from './ready-queue.ts';
@@ -45,17 +45,11 @@ export function decide(step: Step, derivation: Derivation): void {
 export function endClaim(step: Step, derivation: Derivation, outcome: ReleaseOutcome): void {
   const { state, now } = step;
   const { drvPath, claim } = derivation;
-  if (outcome.type === 'built') {
-    state.recentlyBuilt.delete(drvPath);
+  if (outcome.type === 'built')
     state.recentlyBuilt.set(drvPath, {
       holders: outcome.holders,
       stamp: claim.stamp,
       until: now + RECENTLY_BUILT_MS,
     });
-    for (const [path, { until }] of state.recentlyBuilt) {
-      if (until > now && state.recentlyBuilt.size <= MAX_RECENTLY_BUILT) break;
-      state.recentlyBuilt.delete(path);
-    }
-  }
   if (state.homes.size > 0) step.releases.push({ drvPath, stamp: claim.stamp, outcome });
 }

@@ -1,5 +1,5 @@
-import { BoundedSet } from './bounded-set.ts';
 import { HEARTBEAT_MS, HOME_GRACE_MS, REMEMBERED_IDS } from './constants.ts';
+import { Recent } from './recent.ts';
 import type { DrvPath, LeaseId, PeerId, RequestId } from './types.ts';
 
 export interface WorkerInit {
@@ -53,7 +53,7 @@ export interface WorkerState {
   /** In the order they came. */
   readonly leases: Map<LeaseId, HeldLease>;
   /** Leases that are over (or were cancelled before they came): a second grant message must not start them again. */
-  readonly settled: BoundedSet;
+  readonly settled: Recent<true>;
   nextHeartbeatAt: number | undefined;
   wakeAt: number | undefined;
 }
@@ -69,7 +69,7 @@ export function initialWorker(init: WorkerInit): WorkerState {
     nextRequest: 1,
     homes: new Map(),
     leases: new Map(),
-    settled: new BoundedSet(REMEMBERED_IDS),
+    settled: new Recent(REMEMBERED_IDS),
     nextHeartbeatAt: undefined,
     wakeAt: undefined,
   };

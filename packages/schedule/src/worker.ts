@@ -58,7 +58,7 @@ function handle(state: WorkerState, event: WorkerMachineEvent, effects: WorkerMa
     }
     case 'cancelled': {
       const lease = state.leases.get(event.lease);
-      if (lease === undefined) state.settled.add(event.lease);
+      if (lease === undefined) state.settled.set(event.lease, true);
       else if (lease.home === event.home) abort(state, lease, 'cancelled by its home', effects);
       break;
     }
@@ -101,7 +101,7 @@ function leased(state: WorkerState, event: Leased, effects: WorkerMachineEffect[
   };
   // Several homes may answer at once for the same slot; whoever comes second gets its derivation back.
   if (!lease.inSlot && (!event.ahead || aheadHeld(state) >= state.aheadSlots)) {
-    state.settled.add(lease.lease);
+    state.settled.set(lease.lease, true);
     effects.push(give(lease, 'busy'));
     return;
   }
@@ -232,7 +232,7 @@ function abort(state: WorkerState, lease: HeldLease, reason: string, effects: Wo
 
 function forget(state: WorkerState, lease: HeldLease): void {
   state.leases.delete(lease.lease);
-  state.settled.add(lease.lease);
+  state.settled.set(lease.lease, true);
   if (state.leases.size === 0) state.nextHeartbeatAt = undefined;
 }
 

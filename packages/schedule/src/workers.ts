@@ -1,4 +1,3 @@
-import { BoundedSet } from './bounded-set.ts';
 import { MAX_PARKED_REQUESTS, REMEMBERED_IDS } from './constants.ts';
 import { whyImpossible } from './eligibility.ts';
 import { Heap } from './heap.ts';
@@ -7,6 +6,7 @@ import { advertise, isFinished, type Step, type WorkClass, type WorkerRecord, wa
 import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
+import { Recent } from './recent.ts';
 import type { PeerId, RequestId, WorkerInfo } from './types.ts';
 
 /** Carries out what happens to a worker and its parked requests. */
@@ -27,7 +27,7 @@ export function handleWorker(step: Step, event: WorkerEvent): void {
     case 'unsteal': {
       const worker = state.workers.get(event.peerId);
       if (worker === undefined) break;
-      worker.spent.add(event.request);
+      worker.spent.set(event.request, true);
       remove(worker.free, event.request);
       remove(worker.ahead, event.request);
       break;
@@ -42,7 +42,7 @@ function workerUp(step: Step, info: WorkerInfo): void {
     info,
     free: known?.free ?? [],
     ahead: known?.ahead ?? [],
-    spent: known?.spent ?? new BoundedSet(REMEMBERED_IDS),
+    spent: known?.spent ?? new Recent(REMEMBERED_IDS),
     leases: known?.leases ?? new Map(),
     nearby: known?.nearby ?? new Heap(moreUrgent),
   });
