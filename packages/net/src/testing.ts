@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Clock, systemClock } from './clock.ts';
 import { createNet, type NetInit } from './create-net.ts';
 import { type Logger, silentLogger } from './logger.ts';
 import type { MeshNet, OwnRecord } from './mesh-net.ts';
@@ -19,6 +20,45 @@ export const OWN_RECORD: OwnRecord = {
   jobs: 0,
 };
 
+/** A clock that stands still until it is told to go on. */
+export class ManualClock implements Clock {
+  #elapsed = 0;
+  readonly #timers = new Set<{ due: number; callback: () => void }>();
+
+  now(): number {
+    return 1_700_000_000_000 + this.#elapsed;
+  }
+
+  monotonic(): number {
+    return this.#elapsed;
+  }
+
+  after(delayMs: number, callback: () => void): { cancel: () => void } {
+    const timer = { due: this.#elapsed + delayMs, callback };
+    this.#timers.add(timer);
+    return { cancel: () => this.#timers.delete(timer) };
+  }
+
+  /** Time passes, and every timer goes off when it is due. */
+  pass(ms: number): void {
+    const end = this.#elapsed + ms;
+    for (;;) {
+      const due = [...this.#timers].filter((timer) => timer.due <= end).sort((a, b) => a.due - b.due)[0];
+      if (due === undefined) break;
+      this.#elapsed = Math.max(this.#elapsed, due.due);
+      this.#timers.delete(due);
+      due.callback();
+    }
+    this.#elapsed = end;
+  }
+
+  /** Time passes while the process does not run: timers that were due go off late, afterwards. */
+  stall(ms: number): void {
+    this.#elapsed += ms;
+    this.pass(0);
+  }
+}
+
 /** Real agents' networks on 127.0.0.1, each with a state directory of its own; all stopped and removed in the end. */
 export class NetBed implements AsyncDisposable {
   readonly #nets = new Set<MeshNet>();
@@ -31,8 +71,8 @@ export class NetBed implements AsyncDisposable {
   }
 
   /** A started network. */
-  async up(name: string, init: Partial<NetInit> & { logger?: Logger } = {}): Promise<MeshNet> {
-    const { logger = silentLogger, ...rest } = init;
+  async up(name: string, init: Partial<NetInit> & { logger?: Logger; clock?: Clock } = {}): Promise<MeshNet> {
+    const { logger = silentLogger, clock = systemClock, ...rest } = init;
     const net = await createNet({
       stateDir: rest.stateDir ?? (await this.stateDir()),
       name,
@@ -40,7 +80,7 @@ export class NetBed implements AsyncDisposable {
       discovery: { mdns: false },
       peers: [],
       ...rest,
-    })({ logger });
+    })({ logger, clock });
     this.#nets.add(net);
     await net.start();
     net.publish(OWN_RECORD);

@@ -1,8 +1,11 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { afterEach, describe, expect, it } from 'vitest';
-import { until } from '../testing.ts';
+import { until as untilIn } from '../testing.ts';
 import type { Announcement } from './packet.ts';
+
+const TIMEOUT_MS = 30_000;
+const until = (what: string, condition: () => boolean) => untilIn(what, condition, TIMEOUT_MS);
 
 /** Why network namespaces cannot be had here; undefined where they can. */
 function missing(): string | undefined {
@@ -128,7 +131,6 @@ describe.skipIf(reason !== undefined)(
       await until(
         'both hear each other',
         () => first.hears(second) !== undefined && second.hears(first) !== undefined,
-        15_000,
       );
     });
   },
