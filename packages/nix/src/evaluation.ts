@@ -43,10 +43,12 @@ export async function* nixInstantiate(options: InstantiateOptions): AsyncGenerat
   }
 }
 
-/** As `nix build` decides which outputs an installable means. */
+/** As `nix build` decides which outputs an installable means (NixOS/nix src/libcmd/installable-flake.cc). */
 const DERIVATION_OF = `x: {
   drvPath = x.drvPath;
-  outputs = if x.outputSpecified or false then [ x.outputName ] else x.meta.outputsToInstall or [ "out" ];
+  outputs =
+    if x ? outputSpecified then (if x.outputSpecified then [ x.outputName ] else [ ])
+    else x.meta.outputsToInstall or [ ];
 }`;
 
 /**
@@ -82,7 +84,9 @@ async function evaluate(
   const value: unknown = JSON.parse(json);
   if (typeof value === 'object' && value !== null && 'drvPath' in value && 'outputs' in value) {
     const { drvPath, outputs } = value;
-    if (typeof drvPath === 'string' && isStrings(outputs)) return wanted(drvPath, outputs);
+    if (typeof drvPath === 'string' && isStrings(outputs)) {
+      return wanted(drvPath, outputs.length === 0 ? ['out'] : outputs);
+    }
   }
   throw notADerivation(reference);
 }

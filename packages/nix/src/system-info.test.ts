@@ -43,6 +43,7 @@ test('settings are picked out of what Nix shows', () => {
     trustedUsers: ['root'],
     allowedUsers: [],
     substituters: [],
+    minFreeBytes: 0,
   });
 });
 

@@ -17,6 +17,8 @@ export interface NixSystemInfo {
   readonly trustedUsers: readonly string[];
   readonly allowedUsers: readonly string[];
   readonly substituters: readonly string[];
+  /** Free space below which a daemon collects garbage by itself; 0 is never. */
+  readonly minFreeBytes: number;
 }
 
 /** The oldest Nix with daemon protocol 1.34. */
@@ -108,5 +110,6 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     trustedUsers: list('trusted-users'),
     allowedUsers: list('allowed-users'),
     substituters: list('substituters'),
+    minFreeBytes: number('min-free', 0),
   };
 }

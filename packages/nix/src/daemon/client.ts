@@ -87,9 +87,14 @@ export class DaemonClient {
     return this.#connection.closed;
   }
 
-  /** Ends the connection at once: a running operation fails with NIX_DAEMON_CLOSED and its build is killed. */
+  /** Ends the connection: a running operation fails at once with NIX_DAEMON_CLOSED, and its build is killed. */
   close(): void {
     this.#connection.close();
+  }
+
+  /** Resolves when the connection is really gone, up to a quarter of a second after {@link close}: wait before exiting. */
+  get ended(): Promise<void> {
+    return this.#connection.ended;
   }
 
   /** Whether an idle connection keeps the process alive. */

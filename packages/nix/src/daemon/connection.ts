@@ -3,6 +3,8 @@ import { NixError, quote } from '../errors.ts';
 import {
   CLIENT_FEATURES,
   CLIENT_MAGIC,
+  CLOSE_QUIET_MS,
+  CLOSE_TIMEOUT_MS,
   DAEMON_MAGIC,
   HANDSHAKE_TIMEOUT_MS,
   MINOR_WITH_FEATURES,
@@ -44,11 +46,19 @@ export class DaemonConnection {
   readonly #reader: WireReader;
   readonly #ids = new ActivityIds();
   #last: Promise<unknown> = Promise.resolve();
+  #running = false;
+  #closed = false;
+  #heardAt = 0;
+  readonly #ended = Promise.withResolvers<void>();
 
   private constructor(socket: Socket, reader: WireReader, handshake: Handshake) {
     this.#socket = socket;
     this.#reader = reader;
     this.handshake = handshake;
+    socket.on('data', () => {
+      this.#heardAt = performance.now();
+    });
+    socket.on('close', () => this.#ended.resolve());
   }
 
   /**
@@ -87,13 +97,37 @@ export class DaemonConnection {
   }
 
   get closed(): boolean {
-    return this.#socket.destroyed || this.#socket.readableEnded;
+    return this.#closed || this.#socket.destroyed || this.#socket.readableEnded;
   }
 
-  /** Ends the connection at once; what runs on it fails with NIX_DAEMON_CLOSED and the daemon kills its builds. */
+  /** Ends the connection: what runs on it fails at once with NIX_DAEMON_CLOSED, and the daemon kills its builds. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#reader.fail(closedError());
-    this.#socket.destroy();
+    if (this.#running) this.#destroyWhenQuiet(performance.now() + CLOSE_TIMEOUT_MS);
+    else this.#socket.destroy();
+  }
+
+  /**
+   * A daemon learns of the end by a signal, which it misses in the moment between handling a build's output and
+   * waiting for more (Nix up to 2.36; seen with 2.34 in one of a hundred builds closed right after a log line). A
+   * build that goes on talking gives it further chances; one that is silent would run on for ever.
+   */
+  #destroyWhenQuiet(latest: number): void {
+    const now = performance.now();
+    const quietAt = Math.min(this.#heardAt + CLOSE_QUIET_MS, latest);
+    if (now >= quietAt || this.#socket.destroyed) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#socket.resume();
+    setTimeout(() => this.#destroyWhenQuiet(latest), quietAt - now);
+  }
+
+  /** Resolves when the socket is gone: a process that ends before this may leave a build behind. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   /** Keeps the process alive, or not, while the connection idles. */
@@ -111,6 +145,8 @@ export class DaemonConnection {
    */
   run<T>(operation: (exchange: Exchange) => Promise<T>): Promise<T> {
     const run = async (): Promise<T> => {
+      if (this.closed) throw closedError();
+      this.#running = true;
       const exchange = new Exchange(this.#socket, this.#reader, this.#ids);
       try {
         return await operation(exchange);

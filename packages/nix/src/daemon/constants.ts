@@ -68,6 +68,11 @@ export const HANDSHAKE_TIMEOUT_MS = 30_000;
  */
 export const STALL_TIMEOUT_MS = 120_000;
 
+/** Silence before a connection with a running operation is cut: many times what a daemon needs to handle a message. */
+export const CLOSE_QUIET_MS = 50;
+/** A build that never stops talking notices the end at its next line, so this is soon enough. */
+export const CLOSE_TIMEOUT_MS = 250;
+
 /** Bytes received and not yet read at which the socket is paused. */
 export const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 /** Data is sent in frames of about this size: large enough that the eight bytes and the call do not count. */

@@ -24,7 +24,11 @@ export interface DaemonOptions {
   readonly buildCores?: number;
   /** Default true. */
   readonly useSubstitutes?: boolean;
-  /** Any other settings by name, e.g. `{ builders: '' }` to keep the daemon from handing builds on. */
+  /**
+   * Any other settings by name, e.g. `{ builders: '' }` to keep the daemon from handing builds on. `{ 'min-free': '1' }`
+   * makes a building daemon look up every ten seconds, so that it cannot miss the end of the connection for longer
+   * (where nix.conf sets no `min-free` of its own, which does the same).
+   */
   readonly overrides?: Readonly<Record<string, string>>;
 }
 

@@ -33,7 +33,7 @@ export class WireReader {
   }
 
   push(chunk: Buffer): void {
-    if (chunk.length === 0) return;
+    if (chunk.length === 0 || this.#failure !== undefined) return;
     this.#later.push(chunk);
     this.#buffered += chunk.length;
     if (this.#wake !== undefined) this.#wake();
