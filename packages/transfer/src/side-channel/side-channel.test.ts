@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TICKET_LIFETIME_MS } from '../constants.ts';
+import { SIDE_CHANNEL_ALPN, textFrame } from './frames.ts';
 import { NarConnection, type NarEndpoint } from './nar-connection.ts';
 import { NarConnections } from './nar-connections.ts';
 import { NarServer, type NarSource, type NarTicket, type NarServer as Server } from './nar-server.ts';
@@ -195,6 +197,64 @@ describe('garbage', () => {
     await expect(NarConnection.connect(endpoint, SERVER)).rejects.toMatchObject({
       code: 'TRANSFER_PEER_LOST',
     });
+  });
+});
+
+describe('a member that breaks the framing', () => {
+  const key = Buffer.alloc(32, 9);
+  const tls = {
+    ciphers: 'TLS_AES_128_GCM_SHA256',
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: [SIDE_CHANNEL_ALPN],
+  } as const;
+
+  /** A serving end that answers whatever is asked with these bytes, then closes. */
+  async function answering(bytes: Uint8Array): Promise<NarConnection> {
+    const server = createTlsServer({ ...tls, pskCallback: () => key }, (socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.end(bytes));
+    });
+    server.listen(0, '127.0.0.1');
+    cleanups.push(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    return connect({ hosts: ['127.0.0.1'], port, ticket: '0'.repeat(32), key });
+  }
+
+  test.each([
+    ['garbage', Buffer.from('HTTP/1.1 200 OK'), 'TRANSFER_SIDE_CHANNEL'],
+    ['a frame over the limit', Buffer.from([2, 0xff, 0, 0, 0]), 'TRANSFER_SIDE_CHANNEL'],
+    ['a frame that is not its to send', textFrame('nar', SMALL), 'TRANSFER_SIDE_CHANNEL'],
+    ['half a frame', Buffer.from([2, 0, 0, 1, 0, 7]), 'TRANSFER_PEER_LOST'],
+    ['nothing', Buffer.alloc(0), 'TRANSFER_PEER_LOST'],
+    ['data without an end', Buffer.from([2, 0, 0, 0, 1, 7]), 'TRANSFER_PEER_LOST'],
+  ])('by sending %s is named in the error, and the connection is over', async (_what, bytes, code) => {
+    const connection = await answering(bytes);
+    await expect(collect(connection.nar(SMALL))).rejects.toMatchObject({
+      code,
+      peerId: 'peer-a',
+      path: SMALL,
+    });
+    expect(connection.closed).toBe(true);
+  });
+
+  test('by asking in garbage is closed and counted, and others are still served', async () => {
+    const { server } = serve();
+    const ticket = await server.issueTicket('me');
+    const socket = connectTls({
+      ...tls,
+      host: '127.0.0.1',
+      port: ticket.port,
+      pskCallback: () => ({ identity: ticket.ticket, psk: ticket.key }),
+      checkServerIdentity: () => undefined,
+    });
+    socket.on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+    socket.resume();
+    await once(socket, 'close');
+    expect(server.counters.garbled).toBe(1);
+    const connection = await connect(at(await server.issueTicket('me')));
+    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
   });
 });
 
