@@ -9,6 +9,7 @@ import type { Figure } from './figure.ts';
 import { describeMachine } from './machine.ts';
 import { parseOptions } from './options.ts';
 import { RESULTS_VERSION, writeResults } from './results.ts';
+import { RIVALS } from './rival.ts';
 import { say } from './say.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import { table } from './table.ts';
@@ -38,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
     writeResults(out, { ...results, hosts: HOSTS, slotsPerHost: SLOTS });
     say(`Written to ${out}.`);
   }
-  process.stdout.write(`${table(figures).join('\n')}\n`);
+  process.stdout.write(`${table(figures, Object.values(RIVALS)).join('\n')}\n`);
 }
 
 try {

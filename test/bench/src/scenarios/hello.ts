@@ -48,7 +48,7 @@ export const hello: Scenario = {
     const times = mesh.map((run, index) => run / bounds[index]!);
     const required = REQUIRED_TIMES_BOUND;
     return [
-      figure('hello', `hello, times its lower bound`, 'x', times, {
+      figure('hello', 'hello, times its lower bound', 'x', times, {
         required,
         bound: 1,
         rivals: {
