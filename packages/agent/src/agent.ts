@@ -40,7 +40,11 @@ export interface AgentInit {
 export interface Agent {
   readonly control: ControlHandler;
   readonly net: MeshNet;
+  /** @throws AgentError AGENT_ALREADY_RUNNING, AGENT_SOCKET; NetError NET_LISTEN_FAILED */
   start(): Promise<void>;
+  /** Resolves when no job runs here. */
+  idle(): Promise<void>;
+  /** Cancels what runs, kills its builds, and takes leave of the mesh. */
   stop(): Promise<void>;
 }
 
@@ -153,6 +157,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         `agent ${net.self.name} is up`,
       );
     },
+    idle: () => runner.idle(),
     async stop() {
       clearInterval(loadTimer);
       await server?.stop();

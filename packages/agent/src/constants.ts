@@ -22,3 +22,5 @@ export const LOAD_INTERVAL_MS = 5_000;
 export const MAX_REPLANS = 3;
 /** A build's daemon connection waits this long for the next build: longer than the gaps within a job. */
 export const IDLE_BUILD_CONNECTION_MS = 5_000;
+/** A finished job's results stay rooted this long, for the command to make its links and register them. */
+export const RESULT_ROOT_MS = 30_000;

@@ -24,7 +24,15 @@ export async function askForBuild(
     if (!(error instanceof CliError && error.code === 'MESH_NO_AGENT')) throw error;
   }
   ports.onOwn();
-  const own = await ports.startOwn();
+  let own: Awaited<ReturnType<BuildPorts['startOwn']>>;
+  try {
+    own = await ports.startOwn();
+  } catch (error) {
+    const isOther = error instanceof Error && 'code' in error && error.code === 'AGENT_ALREADY_RUNNING';
+    if (!isOther) throw error;
+    // Another build brought an agent in the meantime.
+    return ask(ports.running, { method: 'build', options }, context);
+  }
   try {
     context.signal.throwIfAborted();
     return await ask(own.port, { method: 'build', options }, context);

@@ -11,7 +11,9 @@ export interface OwnAgentInit {
 
 /**
  * An agent inside this process, for one build on a machine where none runs. It uses the same state as `mesh agent` would, so it
- * is the same member of the same mesh; it serves no sockets.
+ * is the same member of the same mesh; and it serves the sockets, so that another build that starts meanwhile finds it instead of
+ * bringing a second agent of the same identity. `close` lets such builds finish.
+ * @throws AgentError AGENT_ALREADY_RUNNING where another build was quicker
  */
 export async function startOwnAgent(
   init: OwnAgentInit,
@@ -19,9 +21,9 @@ export async function startOwnAgent(
   const { createAgent } = await import('@mesh/agent');
   const warn = (first: unknown, message?: string) => init.warn(message ?? String(first));
   const agent = await createAgent({
-    stateDir: resolvePaths(init).stateDir,
-    serveControl: false,
-    // Any free port: two builds may bring their own at once, and this agent does the calling.
+    ...resolvePaths(init),
+    serveControl: true,
+    // Any free port: this agent does the calling.
     listenPort: 0,
     logger: { debug: () => undefined, info: () => undefined, warn, error: warn },
   });
@@ -36,6 +38,9 @@ export async function startOwnAgent(
       handle: (request, context) =>
         agent.control.handle(request, { ...context, emit: async (response) => context.emit(response) }),
     },
-    close: () => agent.stop(),
+    close: async () => {
+      await agent.idle();
+      await agent.stop();
+    },
   };
 }

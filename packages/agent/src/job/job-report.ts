@@ -30,7 +30,7 @@ export function jobReport(init: JobReportInit): JobReport {
     ok: init.ok,
     startedAt: new Date(init.startedAtWallMs).toISOString(),
     wallMs: init.wallMs,
-    lowerBoundMs: lowerBoundMs(measured, Math.max(1, init.slots)),
+    lowerBoundMs: Math.round(lowerBoundMs(measured, Math.max(1, init.slots)) * 10) / 10,
     criticalPath: criticalPath(measured).path,
     bytesFetched: sumBytes([
       ...[...timelines.values()].flatMap((t) => [...t.fetched]),

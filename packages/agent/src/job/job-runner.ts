@@ -1,7 +1,7 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
 import type { JobOptions } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
-import { MAX_FINISHED_JOBS, MAX_REPLANS } from '../constants.ts';
+import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
 import type { Home, RunEnd } from '../home/home.ts';
 import { batches } from './batches.ts';
@@ -36,6 +36,7 @@ export interface JobRunnerComponents {
 export class JobRunner {
   readonly #components: JobRunnerComponents;
   readonly #jobs = new Map<string, Job>();
+  readonly #idle: (() => void)[] = [];
 
   constructor(components: JobRunnerComponents) {
     this.#components = components;
@@ -44,6 +45,11 @@ export class JobRunner {
   /** Newest first. */
   jobs(): Job[] {
     return [...this.#jobs.values()].reverse();
+  }
+
+  /** Resolves when no job runs. */
+  async idle(): Promise<void> {
+    if (this.#running() > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /**
@@ -72,7 +78,7 @@ export class JobRunner {
    * lost result).
    */
   async run(job: Job, inputs: AsyncIterable<BuildInput>, signal: AbortSignal): Promise<void> {
-    const { net, onJobsChanged, rootPaths } = this.#components;
+    const { net, clock, onJobsChanged, rootPaths } = this.#components;
     job.emit({ type: 'job-started', job: job.id, home: net.self.name });
     const roots = await rootPaths();
     try {
@@ -84,9 +90,11 @@ export class JobRunner {
       job.end(signal.aborted ? 'cancelled' : 'failed');
       throw error;
     } finally {
-      roots.release();
+      // The command has yet to register its result links as roots.
+      clock.after(RESULT_ROOT_MS, () => roots.release());
       this.#dropLogs(job);
       onJobsChanged();
+      if (this.#running() === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 
@@ -117,7 +125,7 @@ export class JobRunner {
     signal.removeEventListener('abort', cancel);
     if (end.cancelled || job.options.dryRun || (!end.ok && !job.options.keepGoing)) return end;
     try {
-      await this.#fetchResults(job, planner, new Set(end.failed), signal);
+      await this.#fetchResults(job, planner, new Set(end.failed), signal, root);
     } catch (error) {
       if (signal.aborted) return { ...end, cancelled: true };
       if (!this.#components.isLost(error) || pass >= MAX_REPLANS) throw error;
@@ -157,11 +165,13 @@ export class JobRunner {
     planner: Planner,
     failed: ReadonlySet<string>,
     signal: AbortSignal,
+    root: (paths: string[]) => Promise<void>,
   ): Promise<void> {
     const { home, planner: store, fetcher } = this.#components;
     const outputs = (await this.#wantedOutputs(job, planner, failed)).flatMap((wanted) =>
       Object.values(wanted.outputs),
     );
+    await root(outputs);
     const valid = await store.queryValidPaths(outputs);
     const missing = outputs.filter((path) => !valid.has(path));
     if (missing.length === 0) return;
@@ -247,6 +257,10 @@ export class JobRunner {
         exitCode: 2,
       },
     );
+  }
+
+  #running(): number {
+    return [...this.#jobs.values()].filter((job) => job.state === 'running').length;
   }
 
   #slotsFor(options: BuildOptions): number {

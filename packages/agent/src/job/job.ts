@@ -55,7 +55,7 @@ export class Job {
 
   /** Milliseconds since the job's start. */
   atMs(): number {
-    return Math.max(0, this.#init.nowMs() - this.startedAtMs);
+    return tenths(Math.max(0, this.#init.nowMs() - this.startedAtMs));
   }
 
   onEvent(listener: (event: JobEvent) => void): () => void {
@@ -156,7 +156,7 @@ export class Job {
     timeline.outcome = end.outcome;
     timeline.peerId =
       end.peerId ?? (end.outcome === 'built' || end.outcome === 'failed' ? timeline.peerId : null);
-    timeline.buildMs = end.buildMs;
+    timeline.buildMs = tenths(end.buildMs);
     timeline.fetched = end.fetched;
     this.logs.get(drvPath)?.end();
     if (end.outputs !== undefined) this.builtOutputs.set(drvPath, end.outputs);
@@ -186,7 +186,7 @@ export class Job {
   }
 
   wallMs(): number {
-    return (this.#endedAtMs ?? this.#init.nowMs()) - this.startedAtMs;
+    return tenths((this.#endedAtMs ?? this.#init.nowMs()) - this.startedAtMs);
   }
 
   report(): JobReport {
@@ -231,4 +231,9 @@ export class Job {
 
 function about(drvPath: string): { drvPath: string; name: string } {
   return { drvPath, name: derivationName(drvPath) };
+}
+
+/** Finer is noise, and hard to read in a report. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
