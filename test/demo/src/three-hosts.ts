@@ -55,7 +55,7 @@ export async function threeHosts(): Promise<void> {
     lab.hosts.map(({ name }) => name),
   );
   if (idle.length > 0) {
-    const message = `The build ended well but ${idle.join(' and ')} built nothing; \`mesh why\` on h1 tells the reasons.`;
+    const message = `The build ended well but ${idle.join(' and ')} built nothing; the table above says where all of it ran.`;
     throw new DemoError('DEMO_NOT_SPREAD', message);
   }
   say(`The programs, run from ${RESULT}/bin on h1:\n`);
