@@ -55,10 +55,7 @@ test('dynamic derivations keep their nested inputs', () => {
 test('what is printed is read back the same', () => {
   const name = fc.string({ unit: fc.constantFrom(...'abcXYZ012-._'), minLength: 1, maxLength: 20 });
   const path = name.map((text) => `/nix/store/${HASH}-x${text}`);
-  const text = fc.oneof(
-    fc.string({ unit: 'binary' }),
-    fc.string({ unit: fc.constantFrom('"', '\\', '\n', 'n', '\udcff') }),
-  );
+  const text = fc.string({ unit: fc.constantFrom(...'ab(),[]"\\\n\r\tné€𝄞', '\udcff', '\0'), maxLength: 12 });
   const output: fc.Arbitrary<DerivationOutput> = fc.record({
     path: fc.oneof(path, fc.constant('')),
     hashAlgo: fc.constantFrom('', 'sha256', 'r:sha256'),
@@ -79,7 +76,6 @@ test('what is printed is read back the same', () => {
     fc.property(derivation, (drv) => {
       expect(parseDerivation(printDerivation(drv))).toEqual(drv);
     }),
-    { numRuns: 300 },
   );
 });
 
