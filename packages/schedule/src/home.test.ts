@@ -1,95 +1,25 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { stepHome } from './home.ts';
-import type { HomeEffect, HomeEvent } from './home-protocol.ts';
-import { type HomeState, initialHome } from './home-state.ts';
-import type { DerivationNode, JobOptions, WorkerInfo } from './types.ts';
+import type { HomeEvent } from './home-protocol.ts';
+import {
+  after,
+  broken,
+  built,
+  clock,
+  type Event,
+  grants,
+  home,
+  job,
+  leaseOf,
+  newHome,
+  node,
+  of,
+  started,
+  steal,
+  up,
+} from './home-scenario.ts';
+import type { DerivationNode } from './types.ts';
 
-type Event = HomeEvent extends infer E ? (E extends unknown ? Omit<E, 'now'> : never) : never;
-type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
-
-let home: HomeState;
-let now: number;
-let requests: number;
-
-beforeEach(() => {
-  now = 0;
-  requests = 0;
-  home = initialHome({ self: 'h', incarnation: 'h', maxAttempts: 3 });
-});
-
-/** What the home wants done after these. */
-function after(...events: Event[]): HomeEffect[] {
-  return events.flatMap((event) => stepHome(home, { now, ...event } as HomeEvent).effects);
-}
-
-function of<T extends HomeEffect['type']>(type: T, effects: readonly HomeEffect[]): Effect<T>[] {
-  return effects.filter((effect): effect is Effect<T> => effect.type === type);
-}
-
-/** `derivation <- worker` for each grant. */
-const grants = (effects: readonly HomeEffect[]) =>
-  of('grant', effects).map((g) => `${g.drvPath} ${g.ahead ? '~' : '<-'} ${g.peerId}`);
-
-const node = (drvPath: string, dependencies: string[] = [], more: Partial<DerivationNode> = {}) => ({
-  drvPath,
-  name: drvPath,
-  system: 'x86_64-linux',
-  requiredFeatures: [],
-  dependencies,
-  pinnedHome: false,
-  predictedMs: 1_000,
-  outputs: [],
-  ...more,
-});
-
-const up = (peerId: string, more: Partial<WorkerInfo> = {}): Event => ({
-  type: 'worker-up',
-  worker: {
-    peerId,
-    name: peerId,
-    isHome: peerId === 'h',
-    systems: ['x86_64-linux'],
-    features: [],
-    slots: 1,
-    ...more,
-  },
-});
-
-const job = (nodes: DerivationNode[], options: Partial<JobOptions> = {}, id = 'j'): Event[] => [
-  { type: 'job-added', job: id, options: { keepGoing: false, ...options } },
-  { type: 'derivations-added', job: id, derivations: nodes },
-  { type: 'job-sealed', job: id },
-];
-
-const steal = (peerId: string, ahead = false): Event => ({
-  type: 'steal',
-  peerId,
-  request: `r${++requests}`,
-  ahead,
-});
-
-/** The result a worker sends for the lease it has on a derivation. */
-function built(drvPath: string, narBytes = 1_000): Event {
-  const { lease, attempt, peerId } = leaseOf(drvPath);
-  const outputs = [{ name: 'out', path: `${drvPath}-out`, narBytes }];
-  return { type: 'result', peerId, lease, attempt, outcome: { type: 'built', outputs } };
-}
-
-function broken(drvPath: string, type: 'failed' | 'machine-failure'): Event {
-  const { lease, attempt, peerId } = leaseOf(drvPath);
-  return { type: 'result', peerId, lease, attempt, outcome: { type, message: 'because' } };
-}
-
-function leaseOf(drvPath: string) {
-  const lease = home.graph.get(drvPath)?.lease;
-  if (lease === undefined) throw new Error(`${drvPath} is not leased`);
-  return lease;
-}
-
-function started(drvPath: string): Event {
-  const { lease, attempt, peerId } = leaseOf(drvPath);
-  return { type: 'started', peerId, lease, attempt };
-}
+beforeEach(newHome);
 
 describe('what a free slot gets', () => {
   it('is the derivation with the longest way to the end', () => {
@@ -160,7 +90,7 @@ describe('who may build', () => {
       ...job([node('x', [], { system: 'riscv64-linux' })]),
     );
     expect(of('wake-at', effects)).toEqual([{ type: 'wake-at', at: 5_000 }]);
-    now = 5_000;
+    clock.now = 5_000;
     const end = after({ type: 'tick' });
     expect(of('impossible', end)[0]?.message).toMatch(/riscv64-linux.*h offers x86_64-linux, kvm/);
     expect(of('job-finished', end)).toMatchObject([{ ok: false, failed: ['x'] }]);
@@ -168,9 +98,9 @@ describe('who may build', () => {
 
   it('may be somebody who connects a moment later', () => {
     after(up('h'), ...job([node('x', [], { system: 'riscv64-linux' })]));
-    now = 4_000;
+    clock.now = 4_000;
     after(up('a', { systems: ['riscv64-linux'] }));
-    now = 60_000;
+    clock.now = 60_000;
     expect(of('job-finished', after({ type: 'tick' }))).toEqual([]);
     expect(grants(after(steal('a')))).toEqual(['x <- a']);
   });
@@ -187,7 +117,7 @@ describe('ahead requests', () => {
     after(up('a'), up('b'), steal('a'), steal('b'), ...job([...nodes, node('next')]));
     after(started('slow'), started('fast'));
     expect(grants(after(steal('a', true), steal('b', true)))).toEqual(['next ~ a']);
-    home = initialHome({ self: 'h', incarnation: 'h' });
+    newHome();
     after(up('a'), up('b'), steal('a'), steal('b'), ...job(nodes));
     after(started('slow'), started('fast'), steal('a', true), steal('b', true));
     expect(grants(after(...job([node('next')], {}, 'k')))).toEqual(['next ~ b']);
@@ -235,11 +165,11 @@ describe('a lease', () => {
     after(up('h'), up('a'), ...job([node('1')]), steal('a'));
     const { lease, attempt } = leaseOf('1');
     after(started('1'));
-    now = 9_000;
+    clock.now = 9_000;
     after({ type: 'heartbeat', peerId: 'a', leases: [{ lease, attempt }] });
-    now = 28_999;
+    clock.now = 28_999;
     expect(of('attempt-failed', after({ type: 'tick' }))).toEqual([]);
-    now = 29_000;
+    clock.now = 29_000;
     expect(of('attempt-failed', after({ type: 'tick' }))).toMatchObject([{ peerId: 'a', attempt: 1 }]);
     const stale: Event = { type: 'heartbeat', peerId: 'a', leases: [{ lease, attempt }] };
     expect(of('cancel', after(stale))).toMatchObject([{ peerId: 'a', lease }]);
@@ -365,85 +295,5 @@ describe('a job', () => {
     const effects = after(up('h'), ...job([node('1')]), up('a'), { type: 'job-cancelled', job: 'j' });
     const said = of('advertise', effects).map((a) => `${a.peerId} ${a.work}`);
     expect(said).toEqual(['h true', 'a true', 'h false', 'a false']);
-  });
-});
-
-describe('a derivation that another home claims too', () => {
-  const claimed = (from: string, stamp: number, ...drvs: string[]): Event => ({
-    type: 'claim-received',
-    from,
-    stamp,
-    drvs,
-  });
-
-  it('waits until every home has answered', () => {
-    after({ type: 'home-up', from: 'z' }, up('h'), steal('h'));
-    const effects = after(...job([node('1')]));
-    expect(grants(effects)).toEqual([]);
-    const [claim] = of('claim', effects);
-    expect(grants(after({ type: 'claim-settled', stamp: claim!.stamp }))).toEqual(['1 <- h']);
-  });
-
-  it('is left to the one that claimed it first, and taken from its store', () => {
-    after({ type: 'home-up', from: 'z' }, up('h'), up('z'), steal('h'), claimed('z', 7, '1'));
-    const [claim] = of('claim', after(...job([node('1'), node('2', ['1'])])));
-    expect(grants(after({ type: 'claim-settled', stamp: claim!.stamp }))).toEqual([]);
-    const release = { drvPath: '1', stamp: 7, outcome: { type: 'built' as const, holders: ['z'] } };
-    const effects = after({ type: 'claim-released', from: 'z', releases: [release] });
-    expect(of('derivation-finished', effects)[0]?.outcome).toEqual({ type: 'valid', holders: ['z'] });
-    expect(grants(effects)).toEqual(['2 <- h']);
-  });
-
-  it('goes to the smaller peer id when the claims crossed with the same stamp', () => {
-    for (const [other, mine] of [
-      ['a', false],
-      ['z', true],
-    ] as const) {
-      home = initialHome({ self: 'h', incarnation: 'h' });
-      after({ type: 'home-up', from: other }, up('h'), steal('h'));
-      const [claim] = of('claim', after(...job([node('1')])));
-      after(claimed(other, claim!.stamp, '1'), { type: 'claim-settled', stamp: claim!.stamp });
-      expect(home.graph.get('1')?.status).toBe(mine ? 'leased' : 'waiting');
-    }
-  });
-
-  it('is built to the end here when an older claim turns up late', () => {
-    after({ type: 'home-up', from: 'z' }, up('h'), steal('h'));
-    now = 100;
-    const [claim] = of('claim', after(...job([node('1')])));
-    after({ type: 'claim-settled', stamp: claim!.stamp });
-    expect(of('cancel', after(claimed('z', 7, '1')))).toEqual([]);
-    expect(home.graph.get('1')?.claim.deferredTo).toBe(undefined);
-    expect(of('job-finished', after(built('1')))).toMatchObject([{ ok: true }]);
-  });
-
-  it('comes back when the owner is gone or gives it up; old messages do not take it away again', () => {
-    const gone = { drvPath: '1', stamp: 7, outcome: { type: 'gone' as const } };
-    const ends: Event[] = [
-      { type: 'home-down', from: 'a' },
-      { type: 'claim-released', from: 'a', releases: [gone] },
-    ];
-    for (const end of ends) {
-      home = initialHome({ self: 'h', incarnation: 'h' });
-      after({ type: 'home-up', from: 'a' }, up('h'), claimed('a', 7, '1'));
-      const [claim] = of('claim', after(...job([node('1')])));
-      after({ type: 'claim-settled', stamp: claim!.stamp });
-      expect(home.graph.get('1')?.status).toBe('waiting');
-      after(end, claimed('a', 7, '1'));
-      expect(home.graph.get('1')?.status).toBe('ready');
-    }
-  });
-
-  it('is told to be built to a home that claims it just after', () => {
-    after(up('h'), steal('h'), ...job([node('1')]));
-    after(built('1'), { type: 'home-up', from: 'z' });
-    expect(of('release', after(claimed('z', 9, '1')))).toMatchObject([
-      { to: 'z', releases: [{ drvPath: '1', outcome: { type: 'built', holders: ['h'] } }] },
-    ]);
-  });
-
-  it('is claimed towards a home that connects later', () => {
-    after(up('h'), ...job([node('1')]));
-    expect(of('claim', after({ type: 'home-up', from: 'z' }))).toMatchObject([{ to: 'z', drvs: ['1'] }]);
   });
 });
