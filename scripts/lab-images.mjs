@@ -37,22 +37,26 @@ export async function ensureImages(wanted, say) {
     say(
       `making the lab's ${suite} image (Nix ${suites[suite].nix}) in ${imageDir(suite)}, once; takes a minute or two`,
     );
-    await buildUnderLock(suite);
+    await buildUnderLock(suite, say);
   }
 }
 
-// The lock belongs to our open file, so the kernel takes it back whatever happens to us: no stale locks.
-async function buildUnderLock(suite) {
+// The lock belongs to an open file that the build holds as well: it lasts as long as the last of us and is never stale.
+async function buildUnderLock(suite, say) {
   const lock = openSync(join(cacheDir(), `.lock-${suite}`), 'w');
+  const stdio = ['ignore', 2, 2, lock];
   try {
-    await run('flock', ['3'], { stdio: ['ignore', 2, 2, lock] });
+    await run('flock', ['--nonblock', '3'], { stdio }).catch(() => {
+      say('waiting for another set-up that is making it');
+      return run('flock', ['3'], { stdio });
+    });
     if (existsSync(imageDir(suite))) return;
     // Whoever left this behind is gone: the lock was free.
     const unfinished = join(cacheDir(), `.unfinished-${suite}`);
     rmSync(unfinished, { recursive: true, force: true });
     const isolated = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
     const script = join(here, 'lab-image.sh');
-    await run('unshare', [...isolated, 'sh', script, suite, unfinished, ...mirrorOf()]);
+    await run('unshare', [...isolated, 'sh', script, suite, unfinished, ...mirrorOf()], { stdio });
     renameSync(unfinished, imageDir(suite));
   } finally {
     closeSync(lock);

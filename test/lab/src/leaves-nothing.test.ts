@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Lab, requireLab, tracesOf, until } from './index.ts';
+import { cpuQuotaAvailable, Lab, requireLab, tracesOf, until } from './index.ts';
 import { LineStream } from './line-stream.ts';
 import { labDir, loadState, reap } from './state.ts';
 
@@ -11,12 +11,13 @@ const main = join(import.meta.dirname, 'main.ts');
 
 /** Another process that owns a lab of one host, in which something runs, and does nothing against signals. */
 async function owner(name: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [main, '--name', name, 'keep', '1'], {
+  const child = spawn(process.execPath, [main, 'keep', '1', '--name', name], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new LineStream(child.stdout!).waitFor(/^up$/);
   const h1 = Lab.attach(name).host('h1');
   await h1.net('delay 1ms');
+  if (cpuQuotaAvailable().ok) h1.cpu(0.5);
   h1.spawn(['sleep', '100000']);
   await until(
     'the sleep',
@@ -76,7 +77,7 @@ describe.skipIf(requireLab())('nothing is left of a lab', () => {
 
   test('whose owner is killed while it comes up', async () => {
     const name = 'owner-early';
-    const child = spawn(process.execPath, [main, '--name', name, 'keep', '3'], { stdio: 'ignore' });
+    const child = spawn(process.execPath, [main, 'keep', '3', '--name', name], { stdio: 'ignore' });
     await until('its folder', 20_000, () => existsSync(join(labDir(name), 'state.json')) || undefined);
     child.kill('SIGKILL');
     await once(child, 'exit');
@@ -96,13 +97,16 @@ describe.skipIf(requireLab())('nothing is left of a lab', () => {
     expect(existsSync(labDir(name))).toBe(true);
     await using next = await Lab.up({ hosts: 1 });
     expect(next.hosts).toHaveLength(1);
-    await untilNoTraces(name);
+    await until(`the end of ${name}`, 20_000, () => {
+      reap();
+      return tracesOf(name).length === 0 || undefined;
+    });
   });
 
   test('that a command by hand takes down', async () => {
     const name = 'by-hand';
     const lab = (...args: string[]) => {
-      const child = spawn(process.execPath, [main, '--name', name, ...args], {
+      const child = spawn(process.execPath, [main, args[0]!, '--name', name, ...args.slice(1)], {
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       const [stdout, stderr] = [new LineStream(child.stdout), new LineStream(child.stderr)];

@@ -5,7 +5,7 @@ import { LabError } from './errors.ts';
 import type { Host } from './host.ts';
 import { IMAGES, type Image, nixVersionOf } from './images.ts';
 import { Lab } from './lab.ts';
-import { labNames, loadState, reap } from './state.ts';
+import { isRunning, labNames, loadState, reap } from './state.ts';
 
 const USAGE = `usage: npm run lab -- COMMAND
   up N [--image sid|trixie|bookworm] [--slots 2] [--sshd] [--no-multicast]   bring N hosts up, h1 to hN
@@ -17,7 +17,7 @@ const USAGE = `usage: npm run lab -- COMMAND
   partition h1,h2 h3 | heal           split the LAN, join it again
   status [--json]
   down                                take it away; also what labs of dead owners left
-Options before the command: --name NAME, for several labs beside one another (default: hand).`;
+Each takes --name NAME, for several labs beside one another (default: hand); sh before the HOST.`;
 
 class UsageError extends Error {}
 
@@ -62,7 +62,7 @@ function hostOf(lab: string, host: string | undefined): Host {
 
 /** Leaves a `keep` behind that owns the lab. */
 async function up(args: string[], name: string): Promise<number> {
-  const keeper = spawn(process.execPath, [import.meta.filename, '--name', name, 'keep', ...args], {
+  const keeper = spawn(process.execPath, [import.meta.filename, 'keep', '--name', name, ...args], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -119,12 +119,12 @@ async function sh([host, ...command]: string[], name: string): Promise<number> {
 }
 
 function status(args: string[], _name: string): number {
-  const labs = labNames().map((name) => ({ name, state: loadState(name) }));
-  const rows = labs.flatMap(({ name, state }) => {
-    if (state === undefined) return [];
+  const rows = labNames().flatMap((name) => {
+    // One that is just coming up, or that a dead owner left.
+    if (!isRunning(loadState(name)?.supervisor)) return [];
     const lab = Lab.attach(name);
     return lab.hosts.map((host) => ({
-      lab: name,
+      lab: lab.name,
       host: host.name,
       address: host.address,
       nix: nixVersionOf(host.image),
@@ -148,13 +148,21 @@ async function down(_args: string[], name: string): Promise<number> {
 }
 
 async function main(argv: string[]): Promise<number> {
-  const named = argv[0] === '--name';
-  const name = named ? (argv[1] ?? '') : 'hand';
-  const [word = '', ...args] = named ? argv.slice(2) : argv;
+  const [word = '', ...args] = argv;
+  const name = takeName(args, word === 'sh' ? 1 : args.length);
   const command = Object.hasOwn(commands, word) ? commands[word] : undefined;
   if (command === undefined)
     throw new UsageError(word === '' ? 'Which command?' : `There is no command "${word}".`);
   return command(args, name);
+}
+
+/** Takes `--name NAME` out of the arguments. What follows the host of `sh` belongs to the command that runs there. */
+function takeName(args: string[], limit: number): string {
+  const at = args.indexOf('--name');
+  if (at < 0 || at >= limit) return 'hand';
+  const [, name] = args.splice(at, 2);
+  if (name === undefined) throw new UsageError('--name needs a name.');
+  return name;
 }
 
 try {

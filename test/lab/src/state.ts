@@ -118,15 +118,19 @@ export function reap(): string[] {
   });
 }
 
-/** Ends a lab's supervisor, should it still run, and removes what is not in its namespaces. */
+/**
+ * Ends a lab's supervisor, should it still run, and removes what is not in its namespaces. The folder goes last, and stays
+ * for the next look while a control group still has processes that are ending.
+ */
 export function remove(name: string, state = loadState(name)): void {
   if (isRunning(state?.supervisor)) sendSignal(state.supervisor.pid, 'SIGKILL');
   for (const group of cgroupsOf(name)) {
     try {
       rmdirSync(group);
     } catch (error) {
-      // Gone meanwhile, or its processes are still ending: the next look finds it.
-      if (!['ENOENT', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EBUSY') return;
+      if (code !== 'ENOENT') throw error;
     }
   }
   rmSync(labDir(name), { recursive: true, force: true });
