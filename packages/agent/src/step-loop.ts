@@ -51,8 +51,17 @@ export class StepLoop<Event extends { type: string }, Effect extends { type: str
       this.#init.perform(effect as Exclude<Effect, { type: 'wake-at' }>);
       return;
     }
+    this.#wakeAt(effect.at, now);
+  }
+
+  #wakeAt(at: number, now: number): void {
     this.#wake?.cancel();
-    this.#wake = this.#init.clock.after(Math.max(0, effect.at - now), () => this.dispatch(this.#init.tick));
+    this.#wake = this.#init.clock.after(Math.max(0, at - now), () => {
+      // Timers may go off a little early, but a machine that is woken before its time asks for no other wake-up.
+      const later = this.#init.clock.monotonic();
+      if (later < at) this.#wakeAt(at, later);
+      else this.dispatch(this.#init.tick);
+    });
   }
 }
 
