@@ -62,7 +62,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const incarnation = randomBytes(6).toString('hex');
   const daemon = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
 
-  const capability = capabilityOf(await systemInfo(), settings.slots);
+  const nix = await systemInfo();
+  const capability = capabilityOf(nix, settings.slots);
   const trust = await probeTrust(daemon);
   const pool = new DaemonPool({ ...daemon, max: 4 });
   const store = new Store(pool);
@@ -85,6 +86,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       incarnation,
       capability,
       aheadSlots: AHEAD_SLOTS,
+      // Nix 2.34 can miss the end of a connection and build on for nobody; with a `min-free` it looks up every ten seconds.
+      overrides: nix.minFreeBytes === 0 ? { 'min-free': '1' } : {},
     },
     {
       clock,

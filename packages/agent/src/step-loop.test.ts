@@ -20,7 +20,11 @@ class HandClock implements Clock {
   after = (delayMs: number, callback: () => void): { cancel(): void } => {
     const timer = { at: this.time + Math.max(0, delayMs - this.#earlyMs), callback };
     this.#timers.push(timer);
-    return { cancel: () => void (this.#timers = this.#timers.filter((each) => each !== timer)) };
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((each) => each !== timer);
+      },
+    };
   };
 
   advance(ms: number): void {
@@ -52,7 +56,7 @@ describe('a step loop', () => {
     loop.dispatch({ type: 'say', text: 'go' });
     clock.advance(20_000);
     expect(ticks).toHaveLength(3);
-    ticks.forEach((tick, n) => expect(tick).toBeGreaterThanOrEqual((n + 1) * 3_000));
+    for (const [n, tick] of ticks.entries()) expect(tick).toBeGreaterThanOrEqual((n + 1) * 3_000);
   });
 
   test('handles one event at a time, also those that come up while effects are carried out', () => {

@@ -104,8 +104,9 @@ export class Claims {
     const { dispatch } = this.#components;
     switch (message.type) {
       case 'claim':
-        dispatch({ type: 'claim-received', from, stamp: message.stamp, drvs: message.drvPaths });
+        // The state machine listens only to homes it knows: its own stream comes first.
         await this.#open(from);
+        dispatch({ type: 'claim-received', from, stamp: message.stamp, drvs: message.drvPaths });
         this.#send(from, { type: 'noted', stamp: message.stamp });
         break;
       case 'noted':

@@ -20,6 +20,8 @@ export interface BuildProgress {
 export interface BuildInit {
   lease: LeaseMessage;
   connections: BuildConnections;
+  /** Nix settings for this machine's builds. */
+  overrides: Readonly<Record<string, string>>;
   signal: AbortSignal;
 }
 
@@ -56,7 +58,11 @@ export class DerivationBuild implements AsyncDisposable {
         keepGoing: false,
         // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
         // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
-        overrides: lease.method === 'build' ? { builders: '', 'build-hook': '' } : { builders: '' },
+        overrides: {
+          ...init.overrides,
+          builders: '',
+          ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
+        },
       });
       await client.addTempRoots(lease.inputs.map((input) => input.path));
       build.#settled = true;

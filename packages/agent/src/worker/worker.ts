@@ -30,6 +30,8 @@ export interface WorkerInit {
   incarnation: string;
   capability: MachineCapability;
   aheadSlots: number;
+  /** Nix settings for every build here. */
+  overrides: Readonly<Record<string, string>>;
 }
 
 export interface WorkerComponents {
@@ -223,6 +225,7 @@ export class Worker {
       held.build = DerivationBuild.open({
         lease: message,
         connections: this.#components.connections,
+        overrides: this.#init.overrides,
         signal: controller.signal,
       });
       await held.build;
