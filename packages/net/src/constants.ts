@@ -3,6 +3,9 @@ export const DEFAULT_PORT = 4747;
 
 /** Every member is signed in again a year later at the latest; admins renew what they can reach before that. */
 export const CERTIFICATE_TTL_MS = 365 * 24 * 3_600_000;
+/** A certificate that ends sooner than this is renewed by the next admin that meets its holder, or looks again, once a day. */
+export const RENEW_BEFORE_MS = 90 * 24 * 3_600_000;
+export const RENEW_INTERVAL_MS = 24 * 3_600_000;
 
 /** A ticket is typed or piped at once; ten minutes leave time to walk to the other machine. */
 export const DEFAULT_INVITATION_TTL_MS = 10 * 60_000;

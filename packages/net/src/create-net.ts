@@ -11,7 +11,7 @@ import { RememberedPeers } from './remembered-peers.ts';
 export interface NetInit {
   /** Where identity, membership and addresses are kept. */
   stateDir: string;
-  /** What this machine is called, unless its certificate says otherwise. */
+  /** What this machine is called, unless its certificate says otherwise; a host name will do. */
   name: string;
   /** TCP port; 0 for any. */
   listenPort?: number;
@@ -37,10 +37,20 @@ export interface NetComponents {
  */
 export function createNet(init: NetInit): (components: NetComponents) => Promise<MeshNet> {
   return async ({ logger, clock = systemClock, random = Math.random }) => {
-    const { stateDir, name } = init;
+    const { stateDir } = init;
+    const name = machineName(init.name);
     const identity = await loadOrCreateIdentity(stateDir);
     const membership = await MembershipStore.load({ stateDir, identity, name, clock });
     const remembered = await RememberedPeers.load({ stateDir, clock, logger });
-    return Libp2pMeshNet.create(init, { logger, clock, random, identity, membership, remembered });
+    return Libp2pMeshNet.create(
+      { ...init, name },
+      { logger, clock, random, identity, membership, remembered },
+    );
   };
+}
+
+/** `name` as members may be called: letters, digits, `.`, `_` and `-`, at most 63. */
+function machineName(name: string): string {
+  const plain = name.replaceAll(/[^A-Za-z0-9._-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
+  return plain.slice(0, 63) || 'machine';
 }

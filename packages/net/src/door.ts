@@ -6,6 +6,9 @@ import { NetError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Strangers } from './strangers.ts';
 
+/** Expected where a host name is dialled: the connection shows only what it resolved to. Hello tells who it is. */
+const ANYBODY = '*';
+
 /** What the door needs to know. */
 export interface DoorComponents {
   isMember: (peerId: string) => boolean;
@@ -46,7 +49,8 @@ export class Door {
   };
 
   /** Lets dials to a peer id, or to an address whose peer is not known, through until released. */
-  expect(target: string): Disposable {
+  expect(peerOrAddress: string): Disposable {
+    const target = peerOrAddress.startsWith('/dns') ? ANYBODY : peerOrAddress;
     this.#expected.set(target, (this.#expected.get(target) ?? 0) + 1);
     return {
       [Symbol.dispose]: () => {

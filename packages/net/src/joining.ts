@@ -8,6 +8,7 @@ import {
   DEFAULT_INVITATION_TTL_MS,
   JOIN_TIMEOUT_MS,
   MAX_INVITATION_TTL_MS,
+  RENEW_BEFORE_MS,
 } from './constants.ts';
 import { NetError, RemoteError } from './errors.ts';
 import type { Identity } from './identity.ts';
@@ -91,6 +92,17 @@ export class Joining {
       'NET_NOT_ADMIN',
       `This machine may not ${what}, as it has no admin role in the mesh: do it on a machine that has (\`mesh peers\` lists roles).`,
     );
+  }
+
+  /** Certificates for those of the members that this admin should renew: same name, same roles, another year. */
+  renewals(peerIds: readonly string[]): ReturnType<typeof signRecord>[] {
+    const { identity, membership, clock } = this.#components;
+    if (!membership.rolesOf(identity.peerId).includes('admin')) return [];
+    return peerIds.flatMap((peerId) => {
+      const member = membership.members().get(peerId);
+      if (member === undefined || member.expiresAt - clock.now() > RENEW_BEFORE_MS) return [];
+      return [this.#certify(peerId, member.name, member.roles)];
+    });
   }
 
   /** Answers a stranger that shows a token. */

@@ -9,9 +9,9 @@ import {
   withPeerId,
 } from './addresses.ts';
 import type { Channel } from './channel.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { Connections } from './connections.ts';
-import { DEFAULT_PORT } from './constants.ts';
+import { DEFAULT_PORT, RENEW_INTERVAL_MS } from './constants.ts';
 import type { NetInit } from './create-net.ts';
 import { Dialer } from './dialer.ts';
 import { Directory } from './directory.ts';
@@ -68,6 +68,7 @@ export class Libp2pMeshNet implements MeshNet {
   readonly #publisher: RecordPublisher;
   readonly #mdns: MdnsDiscovery | undefined;
   readonly #roster: Roster;
+  #renewing: Timer | undefined;
 
   private constructor(init: NetInit, parts: Parts, switchboard: Switchboard, strangers: Strangers) {
     const { clock, logger, identity, membership, remembered } = parts;
@@ -222,6 +223,7 @@ export class Libp2pMeshNet implements MeshNet {
     for (const peerId of remembered.peerIds()) {
       if (this.isMember(peerId)) this.#dialer.know(peerId, remembered.get(peerId)?.addresses ?? []);
     }
+    this.#renewDaily();
     this.#gossip.start();
     this.#publisher.start();
     this.#dialer.start();
@@ -229,6 +231,7 @@ export class Libp2pMeshNet implements MeshNet {
   }
 
   async stop(): Promise<void> {
+    this.#renewing?.cancel();
     this.#dialer.stop();
     this.#publisher.stop();
     this.#gossip.stop();
@@ -316,6 +319,22 @@ export class Libp2pMeshNet implements MeshNet {
     const known = this.#parts.remembered.get(peerId)?.addresses ?? this.#book.get(peerId)?.addresses ?? [];
     this.#dialer.know(peerId, known.filter(isPlainAddress));
     this.events.emit('member-up', peerId);
+    this.#renew([peerId]);
+  }
+
+  #renewDaily(): void {
+    this.#renewing = this.#parts.clock.after(RENEW_INTERVAL_MS, () => {
+      this.#renew(this.connectedMembers());
+      this.#renewDaily();
+    });
+  }
+
+  #renew(peerIds: readonly string[]): void {
+    const records = this.#joining.renewals(peerIds);
+    if (records.length === 0) return;
+    this.#roster.adopt(records).catch((error: unknown) => {
+      this.#parts.logger.error({ error }, 'Renewed certificates could not be written.');
+    });
   }
 
   #sendOwn(record: NodeRecord): void {

@@ -29,6 +29,12 @@ describe('a mesh', () => {
     ]);
   });
 
+  it('takes any host name for a name', async () => {
+    const net = await bed.up('  Ann’s PC (old) ');
+    expect(net.self.name).toBe('Ann-s-PC-old-');
+    expect(names(net)).toEqual(['Ann-s-PC-old-']);
+  });
+
   it('grows by invitation, and all members see each other', async () => {
     const [a, b, c] = (await bed.mesh('a', 'b', 'c')) as [MeshNet, MeshNet, MeshNet];
     for (const net of [a, b, c]) expect(net.meshId).toBe(a.self.peerId);
@@ -107,6 +113,11 @@ describe('joining', () => {
     const [b, c] = [await bed.up('b'), await bed.up('c')];
     const ticket = a.invite();
     await b.join(ticket);
+    // Nobody is invited any more, so nobody is let in to be told more.
+    await expect(c.join(ticket)).rejects.toMatchObject(
+      refusal('NET_JOIN_REFUSED', /may have expired, been used/),
+    );
+    a.invite();
     await expect(c.join(ticket)).rejects.toMatchObject(refusal('NET_JOIN_REFUSED', /used already/));
     expect(names(a)).toEqual(['a', 'b']);
     expect(c.meshId).toBe(c.self.peerId);

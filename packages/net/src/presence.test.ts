@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from './constants.ts';
+import { systemClock } from './clock.ts';
+import { CERTIFICATE_TTL_MS, PING_INTERVAL_MS, RENEW_BEFORE_MS, SILENCE_LIMIT_MS } from './constants.ts';
 import type { MeshNet } from './mesh-net.ts';
 import { allConnected, ManualClock, NetBed, until } from './testing.ts';
 
@@ -46,5 +47,26 @@ describe('a silent member', () => {
     expect(down).toEqual([]);
     clock.pass(PING_INTERVAL_MS);
     expect(down).toEqual(['silent']);
+  });
+});
+
+describe('a certificate', () => {
+  it('is renewed by an admin long before it ends, once', async () => {
+    const stateDir = await bed.stateDir();
+    const [member, admin] = [await bed.up('member'), await bed.up('admin', { stateDir })];
+    await member.join(admin.invite());
+    await allConnected([admin, member]);
+    await bed.down(admin);
+    let renewals = 0;
+    member.events.on('membership', () => renewals++);
+
+    const passed = CERTIFICATE_TTL_MS - RENEW_BEFORE_MS + 60_000;
+    const clock = { ...systemClock, now: () => systemClock.now() + passed };
+    const later = await bed.up('admin', { stateDir, clock, peers: member.addresses() });
+    await until('the new certificate arrived', () => renewals === 1);
+    await bed.down(later);
+    const again = await bed.up('admin', { stateDir, clock, peers: member.addresses() });
+    await allConnected([again, member]);
+    expect(renewals).toBe(1);
   });
 });

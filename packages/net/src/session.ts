@@ -28,6 +28,8 @@ export class Session {
   links: ReadonlySet<string> = new Set();
   /** Monotonic milliseconds of its last message; moved on by as long as this process itself was not listening. */
   lastHeard: number;
+  /** Whether a bad record it passed on was logged: it will come again every few seconds. */
+  warned = false;
   #pinging = false;
 
   constructor(init: SessionInit) {

@@ -18,6 +18,7 @@ describe('an invitation', () => {
     const first = redeem(open(), token, 'ann', 10);
     expect(first.result).toEqual({ ok: true, roles: ['build'] });
     expect(redeem(first.state, token, 'bob', 20).result).toEqual({ ok: false, reason: 'used' });
+    expect([hasOpenInvitation(open(), 10), hasOpenInvitation(first.state, 10)]).toEqual([true, false]);
   });
 
   it('may be shown again by the same peer, whose answer was lost', () => {

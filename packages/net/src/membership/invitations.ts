@@ -45,7 +45,9 @@ export function openInvitation(
 
 /** Whether a stranger may be let in to show a token. */
 export function hasOpenInvitation(state: InvitationState, now: number): boolean {
-  return [...state.invitations.values()].some(({ expiresAt }) => expiresAt > now);
+  return [...state.invitations.values()].some(
+    ({ expiresAt, usedBy }) => usedBy === undefined && expiresAt > now,
+  );
 }
 
 /**
