@@ -242,6 +242,10 @@ export class Libp2pMeshNet implements MeshNet {
     await Promise.all([this.#parts.remembered.save(), this.#parts.membership.save()]);
   }
 
+  nameOf(peerId: string): string | undefined {
+    return this.#parts.membership.members().get(peerId)?.name;
+  }
+
   members(): MemberView[] {
     return this.#directory.members();
   }

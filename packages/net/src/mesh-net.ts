@@ -68,6 +68,8 @@ export interface MeshNet {
 
   /** All members, self first, then by name. */
   members(): MemberView[];
+  /** A member's name alone: cheap enough for every event of a build, where `members()` asks the system for addresses. */
+  nameOf(peerId: string): string | undefined;
   strangers(): StrangerView[];
   isMember(peerId: string): boolean;
   rolesOf(peerId: string): readonly Role[];

@@ -19,10 +19,10 @@ export interface RequestOptions {
 
 /** Asks members about their stores, over one kept stream per peer. */
 export class StoreClient {
-  readonly #net: Pick<TransferNet, 'open' | 'members' | 'remoteHost'>;
+  readonly #net: Pick<TransferNet, 'open' | 'members' | 'nameOf' | 'remoteHost'>;
   readonly #conversations = new Map<string, Promise<StoreConversation>>();
 
-  constructor(net: Pick<TransferNet, 'open' | 'members' | 'remoteHost'>) {
+  constructor(net: Pick<TransferNet, 'open' | 'members' | 'nameOf' | 'remoteHost'>) {
     this.#net = net;
   }
 
@@ -81,8 +81,7 @@ export class StoreClient {
 
   /** The peer with the name users know it by. */
   label(peerId: string): PeerLabel {
-    const name = this.#net.members().find((member) => member.peerId === peerId)?.name;
-    return { peerId, name: name ?? peerId };
+    return { peerId, name: this.#net.nameOf(peerId) ?? peerId };
   }
 
   /** Gives up the stream to a peer that left. */

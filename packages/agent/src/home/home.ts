@@ -408,9 +408,7 @@ export class Home {
   }
 
   #nameOf(peerId: string): string {
-    return (
-      this.#components.net.members().find((member) => member.peerId === peerId)?.name ?? peerId.slice(-8)
-    );
+    return this.#components.net.nameOf(peerId) ?? peerId.slice(-8);
   }
 
   #send(peerId: string, message: HomeMessage): void {

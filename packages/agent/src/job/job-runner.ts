@@ -273,8 +273,7 @@ export class JobRunner {
   }
 
   #nameOf(peerId: string): string {
-    const member = this.#components.net.members().find((candidate) => candidate.peerId === peerId);
-    return member?.name ?? peerId.slice(-8);
+    return this.#components.net.nameOf(peerId) ?? peerId.slice(-8);
   }
 
   /** Logs of what was built are with Nix by now; those of failed builds stay for `mesh log`. */

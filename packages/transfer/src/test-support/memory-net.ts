@@ -66,6 +66,10 @@ export class MemoryNode implements TransferNet, Pick<MeshNet, 'events'> {
     }));
   }
 
+  nameOf(peerId: string): string | undefined {
+    return this.#lan.nodes.get(peerId)?.name;
+  }
+
   remoteHost(): string {
     return '127.0.0.1';
   }
