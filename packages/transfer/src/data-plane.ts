@@ -1,5 +1,5 @@
 import { DaemonPool } from '@mesh/nix';
-import { SMALL_CLOSURE_BYTES, SMALL_CLOSURE_PATHS } from './constants.ts';
+import { DAEMON_IMPORT_BYTES, DAEMON_IMPORT_PATHS } from './constants.ts';
 import { Gateway } from './gateway.ts';
 import { daemonImporter } from './import/daemon-importer.ts';
 import {
@@ -170,5 +170,5 @@ export function daemonNars(pool: DaemonPool): NarSource {
 function goesToDaemon(items: readonly ImportItem[]): boolean {
   // `nix copy` takes a `.drv` for what it builds in some versions and for itself in others: it gets none.
   if (items.some(({ info }) => info.path.endsWith('.drv'))) return true;
-  return items.length <= SMALL_CLOSURE_PATHS && narBytes(items) <= SMALL_CLOSURE_BYTES;
+  return items.length <= DAEMON_IMPORT_PATHS && narBytes(items) <= DAEMON_IMPORT_BYTES;
 }

@@ -92,11 +92,11 @@ describe.skipIf(requireLab()).each(IMAGES)(
     test('a large closure arrives by nix copy, valid, and only what was missing', async () => {
       const base = await make(giver, 'large-base');
       await fetch(base);
-      const parts = [await make(giver, 'large-a', 12, [base]), await make(giver, 'large-b', 12, [base])];
+      const parts = [await make(giver, 'large-a', 40, [base]), await make(giver, 'large-b', 40, [base])];
       const app = await make(giver, 'large-app', 0, parts);
       const { fetchedPaths, fetchedBytes } = await fetch(app);
       expect(fetchedPaths).toBe(3);
-      expect(fetchedBytes).toBeGreaterThan(24 * 1024 * 1024);
+      expect(fetchedBytes).toBeGreaterThan(80 * 1024 * 1024);
       await taker.exec(['nix-store', '--verify-path', app, ...parts]);
       const { stdout } = await taker.exec(['nix-store', '--query', '--references', app]);
       expect(stdout.trim().split('\n').toSorted()).toEqual([...parts].toSorted());
@@ -113,7 +113,9 @@ describe.skipIf(requireLab()).each(IMAGES)(
 
     test.each([
       ['small', 0],
-      ['large', 8],
+      // Streamed to the daemon, and by nix copy.
+      ['larger', 8],
+      ['large', 70],
     ])(
       'a %s path whose bytes are not what the giver signed is refused and leaves nothing',
       async (size, mib) => {

@@ -1,5 +1,5 @@
 import type { DaemonPool } from '@mesh/nix';
-import { SMALL_CLOSURE_BYTES, SMALL_PULLS_AT_ONCE } from '../constants.ts';
+import { PULLED_FIRST_BYTES, SMALL_PULLS_AT_ONCE } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import { type ImportItem, narBytes, type OpenVerified, type StoreImporter } from './import.ts';
 
@@ -11,7 +11,7 @@ import { type ImportItem, narBytes, type OpenVerified, type StoreImporter } from
 export function daemonImporter(pool: DaemonPool, openVerified: OpenVerified): StoreImporter {
   return {
     import: async (items, { signal, onPath }) => {
-      const pulled = narBytes(items) <= SMALL_CLOSURE_BYTES ? await pullAll(items, openVerified, signal) : [];
+      const pulled = narBytes(items) <= PULLED_FIRST_BYTES ? await pullAll(items, openVerified, signal) : [];
       let fault: unknown;
       try {
         await pool.use(async (daemon) => {
