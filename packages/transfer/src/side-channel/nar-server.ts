@@ -86,8 +86,7 @@ export class NarServer {
 
   /** A new ticket for one connection of this peer, good once and for TICKET_LIFETIME_MS. */
   async issueTicket(peerId: string): Promise<NarTicket> {
-    this.#server ??= this.#listen();
-    const { port } = (await this.#server).address() as AddressInfo;
+    const { port } = (await this.#listening()).address() as AddressInfo;
     this.#forgetOldTickets();
     const ticket = randomBytes(16).toString('hex');
     const key = randomBytes(32);
@@ -111,6 +110,21 @@ export class NarServer {
     server.close();
     for (const socket of this.#connections.keys()) socket.destroy();
     await closed;
+  }
+
+  async #listening(): Promise<Server> {
+    this.#server ??= this.#listen();
+    try {
+      return await this.#server;
+    } catch (error) {
+      // The next ticket tries again: what is in the way may be gone by then.
+      this.#server = undefined;
+      throw new TransferError(
+        'TRANSFER_SIDE_CHANNEL',
+        `Members cannot fetch from this machine: its transfer port cannot be listened on (${messageOf(error)}).`,
+        { cause: error },
+      );
+    }
   }
 
   async #listen(): Promise<Server> {

@@ -173,6 +173,19 @@ describe('a ticket', () => {
   });
 });
 
+test('a port that is taken is one sentence, and tried again with the next ticket', async () => {
+  const blocker = createServer().listen(0, '127.0.0.1');
+  await once(blocker, 'listening');
+  const { port } = blocker.address() as AddressInfo;
+  const source = new PatternSource();
+  const server = new NarServer({ host: '127.0.0.1', port }, { source, now: () => 0 });
+  cleanups.push(() => server.close());
+  await expect(server.issueTicket('me')).rejects.toMatchObject({ code: 'TRANSFER_SIDE_CHANNEL' });
+  blocker.close();
+  await once(blocker, 'close');
+  expect((await server.issueTicket('me')).port).toBe(port);
+});
+
 describe('garbage', () => {
   test('in place of a handshake is closed and counted', async () => {
     const { server } = serve();
