@@ -97,9 +97,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       roots: new OutputRoots(() => DaemonClient.connect(daemon)),
       signOutputs: async (outputs) => {
         // An untrusted user may sign nothing; its outputs serve this machine alone.
-        if (trust === 'untrusted') return new Map();
-        const infos = await transfer.signOutputs(outputs);
-        return new Map(infos.map((info) => [info.path, info.narSize]));
+        if (trust !== 'untrusted') await transfer.signOutputs(outputs);
       },
       missingPaths: (error) =>
         isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [],

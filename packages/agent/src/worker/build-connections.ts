@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@mesh/net';
-import { DaemonClient } from '@mesh/nix';
+import { DaemonClient, type DaemonOptions } from '@mesh/nix';
 import { IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
 
 /**
@@ -10,6 +10,8 @@ export class BuildConnections {
   readonly #clock: Clock;
   readonly #connect: () => Promise<DaemonClient>;
   readonly #idle: { client: DaemonClient; timer: Timer }[] = [];
+  /** Options in force on each connection, so that they are sent again only when they change. */
+  readonly #options = new WeakMap<DaemonClient, string>();
   #closed = false;
 
   constructor(clock: Clock, daemonSocket: string | undefined) {
@@ -18,13 +20,19 @@ export class BuildConnections {
       DaemonClient.connect(daemonSocket === undefined ? {} : { socketPath: daemonSocket });
   }
 
-  /** A connection for one build. @throws NixError of the daemon */
-  async take(): Promise<DaemonClient> {
-    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
-      kept.timer.cancel();
-      if (!kept.client.closed) return kept.client;
+  /** A connection for one build, with these options in force. @throws NixError of the daemon */
+  async take(options: DaemonOptions): Promise<DaemonClient> {
+    const client = this.#kept() ?? (await this.#connect());
+    const wanted = JSON.stringify(options);
+    if (this.#options.get(client) === wanted) return client;
+    try {
+      await client.setOptions(options);
+    } catch (error) {
+      client.close();
+      throw error;
     }
-    return this.#connect();
+    this.#options.set(client, wanted);
+    return client;
   }
 
   /** Only after a build that ended by itself; any other connection is to be closed instead. */
@@ -48,5 +56,13 @@ export class BuildConnections {
       timer.cancel();
       client.close();
     }
+  }
+
+  #kept(): DaemonClient | undefined {
+    for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
+      kept.timer.cancel();
+      if (!kept.client.closed) return kept.client;
+    }
+    return undefined;
   }
 }

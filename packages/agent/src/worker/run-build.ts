@@ -3,11 +3,13 @@ import {
   type BuildResult,
   type DaemonClient,
   type DaemonEvent,
+  type Derivation,
+  isSuccess,
   NixError,
   parseDerivation,
   resolveDerivation,
 } from '@mesh/nix';
-import type { LeaseMessage, LeaseOutcome } from '@mesh/wire';
+import type { LeaseInput, LeaseMessage, LeaseOutcome } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
 import type { BuildConnections } from './build-connections.ts';
 
@@ -32,39 +34,44 @@ export interface BuildInit {
 export class DerivationBuild implements AsyncDisposable {
   readonly #client: DaemonClient;
   readonly #init: BuildInit;
+  readonly #derivation: Derivation;
   readonly #close = (): void => this.#client.close();
   /** Nothing is under way on the connection, so another build may have it. */
   #settled = false;
   #disposed = false;
 
-  private constructor(client: DaemonClient, init: BuildInit) {
+  private constructor(client: DaemonClient, init: BuildInit, derivation: Derivation) {
     this.#client = client;
     this.#init = init;
+    this.#derivation = derivation;
     init.signal.addEventListener('abort', this.#close, { once: true });
   }
 
   /** Connects and roots the inputs against garbage collection, present or not. @throws NixError of the daemon */
   static async open(init: BuildInit): Promise<DerivationBuild> {
     init.signal.throwIfAborted();
-    const client = await init.connections.take();
-    const build = new DerivationBuild(client, init);
+    const { lease } = init;
+    const derivation = parseDerivation(lease.derivation, lease.drvPath);
+    const client = await init.connections.take({
+      maxBuildJobs: 1,
+      buildCores: lease.cores,
+      useSubstitutes: lease.method === 'realise',
+      keepGoing: false,
+      // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
+      // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
+      overrides: {
+        ...init.overrides,
+        builders: '',
+        ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
+      },
+    });
+    const build = new DerivationBuild(client, init, derivation);
     try {
       if (init.signal.aborted) throw new AgentError('WORK_CANCELLED', 'The build was cancelled.');
-      const { lease } = init;
-      await client.setOptions({
-        maxBuildJobs: 1,
-        buildCores: lease.cores,
-        useSubstitutes: lease.method === 'realise',
-        keepGoing: false,
-        // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
-        // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
-        overrides: {
-          ...init.overrides,
-          builders: '',
-          ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
-        },
-      });
-      await client.addTempRoots(lease.inputs.map((input) => input.path));
+      await client.addTempRoots([
+        ...lease.inputs.map((input) => input.path),
+        ...build.#knownOutputs().values(),
+      ]);
       build.#settled = true;
       return build;
     } catch (error) {
@@ -73,30 +80,42 @@ export class DerivationBuild implements AsyncDisposable {
     }
   }
 
+  /** The inputs that are not in this store. */
+  async missingInputs(): Promise<LeaseInput[]> {
+    const { inputs } = this.#init.lease;
+    const valid = await this.#client.queryValidPaths(inputs.map((input) => input.path));
+    return inputs.filter((input) => !valid.has(input.path));
+  }
+
   /** Builds, passing on the log as it comes. Never throws for a failed build: that is an outcome. */
   async run(progress: BuildProgress): Promise<LeaseOutcome> {
     const { lease, signal } = this.#init;
     this.#settled = false;
-    const derivation = parseDerivation(lease.derivation, lease.drvPath);
-    const outputs = [...derivation.outputs].filter(([, output]) => output.path !== '');
-    await this.#client.addTempRoots(outputs.map(([, output]) => output.path));
     const result = await this.#build(
       resolveDerivation(
-        derivation,
+        this.#derivation,
         lease.inputs.map((input) => input.path),
       ),
       progress,
     );
     signal.throwIfAborted();
     this.#settled = true;
-    if (isSuccess(result)) {
-      const paths = outputs.length > 0 ? new Map(outputs.map(([n, o]) => [n, o.path])) : result.builtOutputs;
-      return {
-        type: 'built',
-        outputs: [...paths].map(([name, path]) => ({ name, path, narBytes: 0 })),
-      };
-    }
-    return failureOutcome(result);
+    if (!isSuccess(result.status)) return failureOutcome(result);
+    const known = this.#knownOutputs();
+    const paths = known.size > 0 ? known : result.builtOutputs;
+    const infos = await this.#client.queryPathInfos(paths.values());
+    const outputs = [...paths].map(([name, path]) => ({
+      name,
+      path,
+      narBytes: infos.get(path)?.narSize ?? 0,
+    }));
+    return { type: 'built', outputs };
+  }
+
+  /** Outputs whose paths the derivation itself names. */
+  #knownOutputs(): Map<string, string> {
+    const known = [...this.#derivation.outputs].filter(([, output]) => output.path !== '');
+    return new Map(known.map(([name, output]) => [name, output.path]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -132,12 +151,6 @@ export class DerivationBuild implements AsyncDisposable {
   }
 }
 
-const SUCCESS: ReadonlySet<BuildResult['status']> = new Set([
-  'built',
-  'substituted',
-  'already-valid',
-  'resolves-to-already-valid',
-]);
 /** The build itself said no: the same everywhere, so final. */
 const FINAL: ReadonlySet<BuildResult['status']> = new Set([
   'permanent-failure',
@@ -152,10 +165,6 @@ const MACHINE_SIGNS = [
   /No space left on device/,
   /Cannot allocate memory/,
 ];
-
-function isSuccess(result: BuildResult): boolean {
-  return SUCCESS.has(result.status);
-}
 
 function failureOutcome(result: BuildResult): LeaseOutcome {
   const message = result.errorMsg.slice(0, 4_000);

@@ -40,8 +40,8 @@ export interface WorkerComponents {
   fetcher: InputFetcher;
   connections: BuildConnections;
   roots: OutputRoots;
-  /** Signs paths built here with this machine's key; sizes come back. */
-  signOutputs(paths: string[]): Promise<Map<string, number>>;
+  /** Signs paths built here with this machine's key. */
+  signOutputs(paths: string[]): Promise<void>;
   /** Inputs that no member could give, if that is what this error says. */
   missingPaths(error: unknown): string[];
 }
@@ -228,16 +228,18 @@ export class Worker {
         overrides: this.#init.overrides,
         signal: controller.signal,
       });
-      await held.build;
-      const { sources } = await this.#components.fetcher.fetchClosure(message.inputs, {
-        signal: controller.signal,
-        onPlan: (paths, bytes) => this.#send(home, { type: 'fetching', ...ref, paths, bytes }),
-      });
-      held.fetched = [...sources];
+      const missing = await (await held.build).missingInputs();
+      if (missing.length > 0) {
+        const { sources } = await this.#components.fetcher.fetchClosure(missing, {
+          signal: controller.signal,
+          onPlan: (paths, bytes) => this.#send(home, { type: 'fetching', ...ref, paths, bytes }),
+        });
+        held.fetched = [...sources];
+      }
       this.#send(home, {
         type: 'fetched',
         ...ref,
-        bytes: sources.reduce((sum, source) => sum + source.bytes, 0),
+        bytes: held.fetched.reduce((sum, source) => sum + source.bytes, 0),
       });
       this.#dispatch({ type: 'inputs-ready', lease });
     } catch (error) {
@@ -266,7 +268,7 @@ export class Worker {
 
   async #run(held: Held): Promise<LeaseOutcome> {
     const { message, home } = held;
-    const { clock, roots, signOutputs, logger } = this.#components;
+    const { clock, logger } = this.#components;
     const ref = { lease: message.lease, attempt: message.attempt };
     const log = new LogBatch(clock, async (lines, phase) => {
       await this.#channels
@@ -287,19 +289,32 @@ export class Worker {
       held.buildMs = clock.monotonic() - startedMs;
       await log.flush();
       if (outcome.type !== 'built') return outcome;
-      const paths = outcome.outputs.map((output) => output.path);
-      await roots.keep(home, paths);
-      const sizes = await signOutputs(paths);
-      return {
-        type: 'built',
-        outputs: outcome.outputs.map((output) => ({ ...output, narBytes: sizes.get(output.path) ?? 0 })),
-      };
+      this.#keep(
+        home,
+        outcome.outputs.map((output) => output.path),
+      );
+      return outcome;
     } catch (error) {
       if (!held.controller.signal.aborted) {
         logger.warn({ drvPath: message.drvPath, err: error }, 'a build could not be run');
       }
       return machineFailure(error);
     }
+  }
+
+  /**
+   * Roots and signs what was built. The home need not wait for it: the build's own connection roots the outputs for a while, and a
+   * path that is asked for sooner is signed as it is served.
+   */
+  #keep(home: string, paths: string[]): void {
+    const { roots, signOutputs, logger } = this.#components;
+    const keep = async (): Promise<void> => {
+      await roots.keep(home, paths);
+      await signOutputs(paths);
+    };
+    keep().catch((error: unknown) =>
+      logger.warn({ err: error, paths }, 'outputs could not be rooted and signed'),
+    );
   }
 
   #forget(lease: string): void {
