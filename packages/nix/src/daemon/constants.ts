@@ -79,3 +79,8 @@ export const RECEIVE_BUFFER_BYTES = 1024 * 1024;
 export const FRAME_BYTES = 64 * 1024;
 /** Events waiting for a slow reader before the daemon is made to wait. */
 export const MAX_WAITING_EVENTS = 1024;
+
+/** A pooled connection waits this long for its next use: longer than the pauses within a job. */
+export const POOL_IDLE_MS = 5_000;
+/** However busy it is: what a connection rooted must be free for garbage collection some time. */
+export const POOL_MAX_AGE_MS = 60_000;

@@ -5,5 +5,5 @@ export type { Trust } from './connection.ts';
 export { DEFAULT_SOCKET_PATH } from './constants.ts';
 export type { Activity, ActivityResult, DaemonEvent, Field } from './events.ts';
 export type { Chunks } from './framed.ts';
-export { DaemonPool } from './pool.ts';
+export { DaemonPool, type PoolOptions } from './pool.ts';
 export type { AddedPath, AddOptions, BuildMode, DaemonOptions, DerivedPath } from './requests.ts';

@@ -14,6 +14,30 @@ test('an idle connection is used again', async () => {
   pool.close();
 });
 
+test('a connection is closed when nobody uses it, and with it goes what it roots', async () => {
+  await using daemon = await scriptedDaemon(Buffer.concat([greeting(34), wire(LAST, 1)]));
+  const pool = new DaemonPool({ socketPath: daemon.socketPath, idleMs: 1 });
+  const used = await pool.use(async (client) => {
+    await client.isValidPath(PATH);
+    return client;
+  });
+  await used.ended;
+  expect(used.closed).toBe(true);
+  expect(await pool.use(async (client) => client.isValidPath(PATH))).toBe(true);
+  expect(daemon.sockets.length).toBe(2);
+  pool.close();
+});
+
+test('a connection that is always used is replaced all the same', async () => {
+  await using daemon = await scriptedDaemon(Buffer.concat([greeting(34), wire(LAST, 1)]));
+  const pool = new DaemonPool({ socketPath: daemon.socketPath, maxAgeMs: 0 });
+  for (let use = 1; use <= 3; use++) {
+    expect(await pool.use(async (client) => client.isValidPath(PATH))).toBe(true);
+    expect(daemon.sockets.length).toBe(use);
+  }
+  pool.close();
+});
+
 test('no more than the most are open, the rest wait', async () => {
   await using daemon = await scriptedDaemon(greeting(34));
   const pool = new DaemonPool({ socketPath: daemon.socketPath, max: 2 });
