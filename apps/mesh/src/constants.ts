@@ -9,7 +9,7 @@ export const MAX_TICKET_BYTES = 64 * 1024;
 /** What `mesh invite` gives a machine when nothing else is said: long enough to walk to it. */
 export const DEFAULT_INVITE_TTL = '10m';
 /** The longest invitation the agent takes. */
-export const MAX_INVITE_TTL_MS = 30 * 24 * 3_600_000;
+export const MAX_INVITE_TTL_MS = 7 * 24 * 3_600_000;
 /** Root's agent serves every user of its machine: a user without an agent of their own asks there. */
 export const SYSTEM_SOCKET_DIR = '/run/mesh';
 /**

@@ -53,14 +53,15 @@ export function createProgram(version: string): Command {
     .action(async (flags: JsonFlags) => (await import('./commands/peers.ts')).peers(flags));
   command('invite', 'print a ticket with which one machine may join')
     .option('--ttl <time>', 'how long it is good: 90s, 10m, 2h, 1d', DEFAULT_INVITE_TTL)
-    .option('--roles <list>', 'what the new machine may do: build, submit, admin', 'build,submit')
+    .option('--roles <list>', 'what the new machine may do', 'build,submit,admin')
     .action(async (flags: CommonFlags & { ttl: string; roles: string }) =>
       (await import('./commands/invite.ts')).invite(flags),
     );
-  command('join [file]', 'join a mesh with a ticket from a prompt, stdin or a file').action(
-    async (file: string | undefined, flags: CommonFlags) =>
+  command('join [file]', 'join a mesh with a ticket from a prompt, stdin or a file')
+    .option('--force', 'leave a mesh that has other members')
+    .action(async (file: string | undefined, flags: CommonFlags & { force?: boolean }) =>
       (await import('./commands/join.ts')).join(file, flags),
-  );
+    );
   command('remove <peer>', 'take a machine out of the mesh, by name or peer id').action(
     async (peer: string, flags: CommonFlags) => (await import('./commands/remove.ts')).remove(peer, flags),
   );

@@ -8,6 +8,7 @@ import { readSettings } from './config.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { ControlHandler } from './control/control-handler.ts';
 import { ControlServer } from './control/control-server.ts';
+import { AgentError } from './errors.ts';
 import { Home } from './home/home.ts';
 import { JobRunner } from './job/job-runner.ts';
 import { stderrLogger } from './logger.ts';
@@ -145,7 +146,15 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
           'nix-daemon does not trust this user: the agent builds for itself alone. Add the user to trusted-users in nix.conf to lend this machine to the mesh.',
         );
       } else {
-        net.handle(workProtocol, (channel, peerId) => worker.serve(peerId, channel));
+        net.handle(workProtocol, async (channel, peerId) => {
+          if (!net.rolesOf(peerId).includes('submit')) {
+            throw new AgentError(
+              'AGENT_NOT_PERMITTED',
+              'This machine may not submit work to the mesh; invite it again with the role submit.',
+            );
+          }
+          await worker.serve(peerId, channel);
+        });
       }
       home.start();
       transfer.start();

@@ -7,11 +7,11 @@ import { type CommonFlags, printNote, printOut, runningAgent } from './io.ts';
 const ROLES = ['build', 'submit', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** `--ttl`: throws a usage error for what is no duration of at most 30 days. */
+/** `--ttl`: throws a usage error for what is no duration of at most 7 days. */
 export function parseTtl(text: string): number {
   const ms = parseDurationMs(text);
   if (ms === undefined || ms > MAX_INVITE_TTL_MS) {
-    throw usageError(`--ttl ${text}: give a time of at most 30 days, like 90s, 10m, 2h or 1d.`);
+    throw usageError(`--ttl ${text}: give a time of at most 7 days, like 90s, 10m, 2h or 1d.`);
   }
   return ms;
 }

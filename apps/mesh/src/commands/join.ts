@@ -17,14 +17,18 @@ export function looksLikeTicket(argument: string): boolean {
 }
 
 /** `mesh join [FILE]`: takes a ticket from a prompt, a pipe or a file, and this machine into the mesh of the inviter. */
-export async function join(file: string | undefined, flags: CommonFlags): Promise<void> {
+export async function join(
+  file: string | undefined,
+  flags: CommonFlags & { force?: boolean },
+): Promise<void> {
   if (file !== undefined && looksLikeTicket(file)) {
     throw usageError(
       'A ticket is a secret and arguments are visible to every user of this machine: run `mesh join` and paste it, or pipe it in.',
     );
   }
   const ticket = readTicket(await ticketText(file));
-  const { meshId, inviter } = await ask(runningAgent(flags), { method: 'join', ticket });
+  const request = { method: 'join', ticket, force: flags.force ?? false } as const;
+  const { meshId, inviter } = await ask(runningAgent(flags), request);
   printNote(`joined the mesh ${safeLine(meshId, false)}, invited by ${safeLine(inviter, false)}`);
 }
 

@@ -48,7 +48,7 @@ export class ControlHandler {
       case 'invite':
         return this.#invite(request);
       case 'join':
-        return this.#components.net.join(request.ticket, { signal: context.signal });
+        return this.#components.net.join(request.ticket, { force: request.force, signal: context.signal });
       case 'remove':
         return this.#remove(request);
       case 'build':
@@ -108,7 +108,16 @@ export class ControlHandler {
 
   async #remove(request: Request<'remove'>): Promise<ControlResult<'remove'>> {
     const { net } = this.#components;
-    const member = net.members().find((each) => each.name === request.peer || each.peerId === request.peer);
+    const [member, other] = net
+      .members()
+      .filter((each) => each.name === request.peer || each.peerId === request.peer);
+    if (other !== undefined) {
+      // Two admins can invite two machines of one name at the same moment.
+      throw new AgentError(
+        'PEER_AMBIGUOUS',
+        `More than one machine of this mesh is called ${request.peer}; give the peer id that \`mesh peers --json\` lists.`,
+      );
+    }
     if (member === undefined) {
       throw new AgentError(
         'PEER_UNKNOWN',
