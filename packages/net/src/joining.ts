@@ -20,7 +20,13 @@ import {
   openInvitation,
   redeem,
 } from './membership/invitations.ts';
-import { emptyMembership, type MembershipState, membersOf, mergeRecords } from './membership/membership.ts';
+import {
+  emptyMembership,
+  type MembershipState,
+  membersOf,
+  mergeRecords,
+  recordsOf,
+} from './membership/membership.ts';
 import { type Role, signRecord } from './membership/records.ts';
 import { decodeTicket, encodeTicket, type Ticket } from './membership/ticket.ts';
 import type { MembershipStore } from './membership-store.ts';
@@ -36,6 +42,7 @@ export interface JoiningComponents {
   addresses: () => string[];
   /** What this machine wants to be called. */
   name: string;
+  isConnected: (peerId: string) => boolean;
   /** Dials exactly this peer, member or not. */
   dial: (peerId: string, addresses: string[], signal: AbortSignal) => Promise<Connection>;
   /** New records of the mesh we are in: keep, spread, tell. */
@@ -90,7 +97,7 @@ export class Joining {
     if (membership.rolesOf(identity.peerId).includes('admin')) return;
     throw new NetError(
       'NET_NOT_ADMIN',
-      `This machine may not ${what}, as it has no admin role in the mesh: do it on a machine that has (\`mesh peers\` lists roles).`,
+      `This machine may not ${what}, as it has no admin role in the mesh: do it on a machine that has (\`mesh peers --json\` lists roles).`,
     );
   }
 
@@ -111,16 +118,16 @@ export class Joining {
     const request = await channel.receive();
     if (request === undefined) throw refused('The joining machine said nothing.');
     const { peerId } = channel;
+    if (membership.isRemoved(peerId)) {
+      throw refused(
+        'This machine was removed from the mesh for ever: delete identity.json in its state directory to come back as a new one.',
+      );
+    }
     const { state, result } = redeem(this.#invitations, request.token, peerId, clock.now());
     this.#invitations = state;
     if (!result.ok) {
       logger.warn({ peerId, reason: result.reason }, 'A stranger showed a ticket that is not valid.');
       throw refused(REFUSALS[result.reason]);
-    }
-    if (membership.isRemoved(peerId)) {
-      throw refused(
-        'This machine was removed from the mesh for ever: delete identity.json in its state directory to come back as a new one.',
-      );
     }
     this.requireAdmin('invite');
     if (!membership.members().has(peerId))
@@ -133,12 +140,17 @@ export class Joining {
     text: string,
     options: { force?: boolean; signal?: AbortSignal } = {},
   ): Promise<{ meshId: string; inviter: string }> {
-    const { membership, move, greet, logger } = this.#components;
+    const { identity, membership, isConnected, move, adopt, greet, logger } = this.#components;
     const ticket = decodeTicket(text);
     const { meshId, inviter } = ticket;
-    if (meshId === membership.meshId) return { meshId, inviter };
+    if (inviter === identity.peerId) {
+      throw refused('This machine made the ticket itself: run `mesh join` on the machine that is to join.');
+    }
+    // Connected, so a member beyond doubt. Otherwise the inviter has to say: this machine may have been removed while it was away.
+    const rejoins = meshId === membership.meshId;
+    if (rejoins && isConnected(inviter)) return { meshId, inviter };
     const others = membership.members().size - 1;
-    if (others > 0 && options.force !== true) {
+    if (!rejoins && others > 0 && options.force !== true) {
       throw new NetError(
         'NET_JOIN_HAS_MEMBERS',
         `This machine is in a mesh with ${others} other member${others === 1 ? '' : 's'}: join with --force to leave that one.`,
@@ -148,7 +160,8 @@ export class Joining {
     const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
     const connection = await this.#reach(ticket, signal);
     try {
-      await move(await this.#redeem(connection, ticket, signal));
+      const state = await this.#redeem(connection, ticket, signal);
+      await (rejoins ? adopt(recordsOf(state)) : move(state));
     } catch (error) {
       connection.abort(error instanceof Error ? error : new Error(String(error)));
       throw error;

@@ -153,6 +153,7 @@ export class Libp2pMeshNet implements MeshNet {
       logger,
       name: init.name,
       addresses: () => this.#plainAddresses(),
+      isConnected: (peerId) => this.#sessions.primary(peerId) !== undefined,
       dial: (peerId, addresses, signal) => switchboard.dial(peerId, addresses, signal),
       adopt: (records) => this.#roster.adopt(records),
       move: (state) => this.#roster.move(state),

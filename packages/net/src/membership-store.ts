@@ -7,6 +7,7 @@ import { NetError } from './errors.ts';
 import type { Identity } from './identity.ts';
 import {
   emptyMembership,
+  hasCertificate,
   isRemoved,
   MAX_RECORDS,
   MAX_UNCHAINED_RECORDS,
@@ -56,13 +57,7 @@ export class MembershipStore {
   static async load(init: MembershipStoreInit): Promise<MembershipStore> {
     const path = pathOf(init.stateDir);
     const content = await readStateFile(path);
-    if (content === undefined) {
-      const { peerId } = init.identity;
-      const founding = foundMesh(init.identity, init.name, init.clock.now());
-      const store = new MembershipStore(init, mergeRecords(emptyMembership(peerId), [founding]).state);
-      await store.save();
-      return store;
-    }
+    if (content === undefined) return MembershipStore.#found(init);
     const parsed = v.safeParse(fileSchema, content);
     if (!parsed.success) {
       throw new NetError(
@@ -75,7 +70,19 @@ export class MembershipStore {
       payload: new Uint8Array(Buffer.from(payload, 'base64')),
       signature: new Uint8Array(Buffer.from(signature, 'base64')),
     }));
-    return new MembershipStore(init, mergeRecords(emptyMembership(meshId), envelopes).state);
+    const { state } = mergeRecords(emptyMembership(meshId), envelopes);
+    // A machine that was given a new identity, which is how a removed one comes back.
+    if (!hasCertificate(state, init.identity.peerId)) return MembershipStore.#found(init);
+    return new MembershipStore(init, state);
+  }
+
+  /** A mesh of one, written down. */
+  static async #found(init: MembershipStoreInit): Promise<MembershipStore> {
+    const founding = foundMesh(init.identity, init.name, init.clock.now());
+    const empty = emptyMembership(init.identity.peerId);
+    const store = new MembershipStore(init, mergeRecords(empty, [founding]).state);
+    await store.save();
+    return store;
   }
 
   get meshId(): string {

@@ -101,7 +101,8 @@ export interface MeshNet {
    */
   invite(options?: { ttlMs?: number; roles?: Role[] }): string;
   /**
-   * Leaves the mesh this agent is in and joins the one of the ticket.
+   * Leaves the mesh this agent is in and joins the one of the ticket; one with other members only if `force` says so. With a ticket
+   * of the mesh it is in, asks the inviter for its membership anew.
    * @throws {NetError} `NET_TICKET_GARBLED`, `NET_TICKET_EXPIRED`, `NET_JOIN_UNREACHABLE`, `NET_JOIN_REFUSED`, `NET_JOIN_HAS_MEMBERS`
    */
   join(

@@ -39,10 +39,15 @@ export const controlRequestSchema = v.intersect([
     v.object({ method: v.literal('peers') }),
     v.object({
       method: v.literal('invite'),
-      ttlMs: v.pipe(v.number(), v.minValue(1), v.maxValue(30 * 24 * 3600_000)),
+      ttlMs: v.pipe(v.number(), v.minValue(1), v.maxValue(7 * 24 * 3600_000)),
       roles: v.array(v.picklist(['build', 'submit', 'admin'])),
     }),
-    v.object({ method: v.literal('join'), ticket: v.pipe(v.string(), v.maxLength(16_384)) }),
+    v.object({
+      method: v.literal('join'),
+      ticket: v.pipe(v.string(), v.maxLength(16_384)),
+      /** Leave a mesh with other members for it. */
+      force: v.optional(v.boolean(), false),
+    }),
     v.object({ method: v.literal('remove'), peer: v.string() }),
     v.object({ method: v.literal('build'), options: buildOptionsSchema }),
     v.object({ method: v.literal('jobs') }),

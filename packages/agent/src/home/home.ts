@@ -296,8 +296,8 @@ export class Home {
 
   async #call(peerId: string): Promise<void> {
     const { net, logger } = this.#components;
-    if (this.#workers.has(peerId) || this.#opening.has(peerId) || !net.rolesOf(peerId).includes('build'))
-      return;
+    if (this.#workers.has(peerId) || this.#opening.has(peerId)) return;
+    if (!net.rolesOf(peerId).includes('build') || !net.rolesOf(this.#init.self).includes('submit')) return;
     this.#opening.add(peerId);
     try {
       const channel: Channel<HomeMessage, WorkerMessage> = await net.open(peerId, workProtocol);

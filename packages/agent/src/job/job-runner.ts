@@ -54,7 +54,7 @@ export class JobRunner {
 
   /**
    * Registers a job, so that its events can be listened to before it runs.
-   * @throws AgentError BUILD_UNKNOWN_MACHINE: before anything is built
+   * @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED: before anything is built
    */
   create(options: BuildOptions): Job {
     const { net, clock, randomId } = this.#components;
@@ -80,6 +80,10 @@ export class JobRunner {
   async run(job: Job, inputs: AsyncIterable<BuildInput>, signal: AbortSignal): Promise<void> {
     const { net, clock, onJobsChanged, rootPaths } = this.#components;
     job.emit({ type: 'job-started', job: job.id, home: net.self.name });
+    if (!this.#maySubmit()) {
+      const message = 'This machine has no submit role in the mesh: it builds alone.';
+      job.emit({ type: 'note', level: 'warn', message });
+    }
     const roots = await rootPaths();
     try {
       const end = await this.#runOnce(job, inputs, signal, roots.add, 0);
@@ -237,18 +241,31 @@ export class JobRunner {
     return paths;
   }
 
-  /** @throws AgentError BUILD_UNKNOWN_MACHINE */
+  /** @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
   #selectors(options: BuildOptions): JobOptions {
-    const { net } = this.#components;
-    const only = options.local ? [net.self.peerId] : options.on?.map((name) => this.#peerOf(name));
-    const not = options.not?.map((name) => this.#peerOf(name));
+    const self = this.#components.net.self.peerId;
+    const on = options.local ? [self] : options.on?.flatMap((name) => this.#peersOf(name));
+    const not = options.not?.flatMap((name) => this.#peersOf(name));
+    if (!this.#maySubmit() && on !== undefined && !on.includes(self)) {
+      throw new AgentError(
+        'BUILD_NOT_PERMITTED',
+        'This machine has no submit role in the mesh, so no other machine builds for it: leave out --on to build here.',
+      );
+    }
+    const only = this.#maySubmit() ? on : [self];
     return { keepGoing: options.keepGoing, ...(only ? { only } : {}), ...(not ? { not } : {}) };
   }
 
-  #peerOf(name: string): string {
+  /** Whether others build for this machine; itself it always may. */
+  #maySubmit(): boolean {
+    const { net } = this.#components;
+    return net.rolesOf(net.self.peerId).includes('submit');
+  }
+
+  #peersOf(name: string): string[] {
     const members = this.#components.net.members();
-    const found = members.find((member) => member.name === name || member.peerId === name);
-    if (found !== undefined) return found.peerId;
+    const found = members.filter((member) => member.name === name || member.peerId === name);
+    if (found.length > 0) return found.map((member) => member.peerId);
     const names = members.map((member) => member.name).join(', ');
     throw new AgentError(
       'BUILD_UNKNOWN_MACHINE',

@@ -114,6 +114,13 @@ export function isRemoved(state: MembershipState, peerId: string): boolean {
   return settle(state.meshId, state.entries).removals.has(peerId);
 }
 
+/** Whether anybody ever certified `peerId`, be it expired, of an unknown issuer or followed by a removal. */
+export function hasCertificate(state: MembershipState, peerId: string): boolean {
+  return [...state.entries.values()].some(
+    ({ record }) => record.type === 'certificate' && record.peerId === peerId,
+  );
+}
+
 function newer(a: Certificate | undefined, b: Certificate): Certificate {
   if (a === undefined || b.issuedAt > a.issuedAt) return b;
   if (b.issuedAt < a.issuedAt) return a;
