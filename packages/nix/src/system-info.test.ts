@@ -47,6 +47,15 @@ test('settings are picked out of what Nix shows', () => {
   });
 });
 
+test('experimental features that builds may ask for are system features', () => {
+  const config = {
+    system: { value: 'x86_64-linux' },
+    'system-features': { value: ['benchmark'] },
+    'experimental-features': { value: ['flakes', 'ca-derivations', 'nix-command'] },
+  };
+  expect(systemInfoOf('2.26.3', config).systemFeatures).toEqual(['benchmark', 'ca-derivations']);
+});
+
 test('a configuration without a system is refused', () => {
   expect(() => systemInfoOf('2.26.3', {})).toThrow(expect.objectContaining({ code: 'NIX_COMMAND_FAILED' }));
 });

@@ -82,6 +82,12 @@ async function showConfig(options: RunOptions): Promise<string> {
   }
 }
 
+/**
+ * Experimental features that derivations ask for as system features: Nix takes them for offered where they are switched on, without
+ * showing them (StoreConfig::getDefaultSystemFeatures).
+ */
+const BUILDING_FEATURES: ReadonlySet<string> = new Set(['ca-derivations', 'recursive-nix']);
+
 /** Picks the facts out of `nix config show --json`. */
 export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
   const settings = new Map(Object.entries(config ?? {}));
@@ -99,11 +105,12 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     throw new NixError('NIX_COMMAND_FAILED', 'Nix does not tell what system this is: check nix.conf.');
   }
   const sandbox = value('sandbox');
+  const features = list('experimental-features').filter((name) => BUILDING_FEATURES.has(name));
   return {
     version,
     system,
     extraPlatforms: list('extra-platforms'),
-    systemFeatures: list('system-features'),
+    systemFeatures: [...new Set([...list('system-features'), ...features])].sort(),
     maxJobs: number('max-jobs', 1),
     cores: number('cores', 0),
     sandbox: sandbox === 'relaxed' ? 'relaxed' : sandbox === true || sandbox === 'true',
