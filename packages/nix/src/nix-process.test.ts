@@ -51,6 +51,15 @@ test('a program is ended when its output is no longer wanted', async () => {
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
 });
 
+test('a program that does not listen to a polite signal is killed', async () => {
+  const controller = new AbortController();
+  const lines = sh(`trap '' TERM; echo $$; exec sleep 1000`, controller.signal);
+  const pid = Number((await lines.next()).value);
+  controller.abort(new Error('changed my mind'));
+  await expect(lines.next()).rejects.toThrow('changed my mind');
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
 test('leaving the lines early ends the program too', async () => {
   const lines = sh('echo $$; exec sleep 1000');
   const pid = Number((await lines.next()).value);

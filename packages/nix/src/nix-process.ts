@@ -51,6 +51,9 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** An evaluator busy in one long computation does not hear SIGTERM; what does has cleaned up by then. */
+const KILL_AFTER_MS = 500;
+
 /** Lines longer than any path or JSON Nix prints on one line would only fill memory. */
 const MAX_STDERR_CHARACTERS = 1024 * 1024;
 
@@ -71,8 +74,10 @@ export async function* runLines(
     env: { ...(options.env ?? process.env) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  let killing: NodeJS.Timeout | undefined;
   const stop = (): void => {
     child.kill('SIGTERM');
+    killing ??= setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
   };
   options.signal?.addEventListener('abort', stop, { once: true });
   const stderr = collect(child.stderr);
@@ -95,6 +100,7 @@ export async function* runLines(
       stop();
       await ended;
     }
+    clearTimeout(killing);
   }
 }
 

@@ -1,10 +1,12 @@
 /**
  * Starts to read a source at once and hands on what it yields later: evaluation need not wait until the agent listens. The
- * source's failure comes out where its items would have; `failed` tells it to whoever does not read.
+ * source's failure comes out where its items would have; `failed` tells it to whoever does not read. `ended` resolves when the source
+ * has nothing running any more, however it ended.
  */
 export function startReading<T>(source: AsyncIterable<T>): {
   items: AsyncIterable<T>;
   failed: Promise<unknown>;
+  ended: Promise<void>;
 } {
   const waiting: T[] = [];
   let ended = false;
@@ -41,5 +43,9 @@ export function startReading<T>(source: AsyncIterable<T>): {
       else await change;
     }
   }
-  return { items: items(), failed: failed.promise };
+  const settled = reading.then(
+    () => undefined,
+    () => undefined,
+  );
+  return { items: items(), failed: failed.promise, ended: settled };
 }

@@ -55,8 +55,9 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
     await Promise.race([build, evaluationFailed, interrupted(interrupts.signal)]);
   } catch (error) {
     cancel.abort();
-    // The agent has a moment to say that everything stopped; its own words about that add nothing to the first error.
-    await Promise.race([build.catch(() => undefined), delay(CANCEL_WAIT_MS)]);
+    // The agent has a moment to say that everything stopped, and Nix to stop evaluating; their own words about that add
+    // nothing to the first error.
+    await Promise.race([Promise.allSettled([build, inputs.ended]), delay(CANCEL_WAIT_MS)]);
     throw firstCause(error);
   } finally {
     cancel.abort();
