@@ -1,0 +1,233 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { type Host, Lab, LabMesh, repositoryRoot, requireLab } from '@mesh/lab';
+import type { JobReport } from '@mesh/wire';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { builtOn, derivationOn, offerFeatures, outputsOf, readStore, validOn } from './host-store.ts';
+import { soundReport } from './sound-report.ts';
+import { workload } from './workload.ts';
+
+const WIDE = 12;
+
+describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
+  let lab: Lab;
+  let mesh: LabMesh;
+  let home: Host;
+  let second: Host;
+  let third: Host;
+
+  beforeAll(async () => {
+    lab = await Lab.up({ hosts: 3 });
+    [home, second, third] = lab.hosts as [Host, Host, Host];
+    await offerFeatures(third, 'big-memory');
+    mesh = await LabMesh.up(lab);
+  });
+  afterAll(async () => lab?.down());
+
+  /** Builds what must succeed; the report has been checked. */
+  async function built(host: Host, args: readonly string[]): Promise<JobReport> {
+    const { code, stderr, report } = await mesh.build(host, args);
+    expect(code, stderr).toBe(0);
+    return soundReport(report);
+  }
+
+  const peerOf = (report: JobReport, name: string) =>
+    report.derivations.find((derivation) => derivation.name === name)?.peer;
+  const buildsOf = (report: JobReport) =>
+    Object.fromEntries(report.peers.map(({ name, builds }) => [name, builds]));
+  const resultOf = (host: Host, report: JobReport, name: string): string => {
+    const { drvPath } = report.derivations.find((derivation) => derivation.name === name)!;
+    return readStore(host, outputsOf(host, drvPath)[0]!);
+  };
+
+  test('spreads over all of them', async () => {
+    const report = await built(home, workload('wide', '--arg', 'n', `${WIDE}`));
+    expect(report.derivations.length).toBe(WIDE + 1);
+    expect(report.peers.map(({ name }) => name).sort()).toEqual(['h1', 'h2', 'h3']);
+    for (const { name, builds } of report.peers)
+      expect(builds, `builds on ${name}`).toBeGreaterThanOrEqual(2);
+    expect(resultOf(home, report, 'wide')).toBe(Array.from({ length: WIDE }, (_, i) => `${i}\n`).join(''));
+  });
+
+  test('the result comes home with a link that keeps it from garbage collection', async () => {
+    await home.exec(['mkdir', '-p', '/root/linked']);
+    const args = ['build', ...workload('wide', '--arg', 'n', '2', '--not', 'h1')];
+    await mesh.run(home, args, { cwd: '/root/linked' });
+    const result = (await home.exec(['readlink', '/root/linked/result'])).stdout.trim();
+    expect(result).toMatch(/^\/nix\/store\/.*-wide$/);
+    const { stdout: roots } = await home.exec(['nix-store', '--query', '--roots', result]);
+    expect(roots).toContain('/root/linked/result ');
+    await home.exec(['nix-store', '--gc']);
+    expect(await validOn(home, [result])).toEqual([result]);
+    await home.exec(['nix-store', '--verify-path', result]);
+    expect(readStore(home, result)).toBe('0\n1\n');
+  });
+
+  test('outputs stay where they were built; only the result comes home', async () => {
+    const report = await built(home, workload('wide', '--arg', 'n', `${WIDE}`, '--not', 'h1'));
+    expect(buildsOf(report).h1).toBe(0);
+    const leaves = report.derivations.filter(({ name }) => name !== 'wide');
+    const root = report.derivations.find(({ name }) => name === 'wide')!;
+    for (const host of [second, third]) {
+      const own = leaves
+        .filter(({ peer }) => peer === host.name)
+        .flatMap((leaf) => outputsOf(home, leaf.drvPath));
+      expect(own.length).toBeGreaterThan(0);
+      expect(await validOn(host, own)).toEqual(own);
+      // Whoever built the last one needed all of them; nobody else did.
+      if (host.name === root.peer) continue;
+      const others = leaves
+        .filter(({ peer }) => peer !== host.name)
+        .flatMap((leaf) => outputsOf(home, leaf.drvPath));
+      expect(await validOn(host, others)).toEqual([]);
+    }
+    expect(
+      await validOn(
+        home,
+        leaves.flatMap((leaf) => outputsOf(home, leaf.drvPath)),
+      ),
+    ).toEqual([]);
+    expect(await validOn(home, outputsOf(home, root.drvPath))).toEqual(outputsOf(home, root.drvPath));
+  });
+
+  test('its report is what mesh report and mesh jobs tell', async () => {
+    const report = await built(home, workload('wide', '--arg', 'n', '3', '--argstr', 'seconds', '0.2'));
+    const told = JSON.parse((await mesh.run(home, ['report', '--json'])).stdout);
+    expect(told).toEqual(report);
+    expect(JSON.parse((await mesh.run(home, ['report', report.job, '--json'])).stdout)).toEqual(report);
+    expect((await mesh.run(home, ['report'])).stdout).toContain(report.job);
+    const { jobs } = JSON.parse((await mesh.run(home, ['jobs', '--json'])).stdout);
+    expect(jobs[0]).toMatchObject({
+      job: report.job,
+      state: 'built',
+      total: 4,
+      built: 4,
+      failed: 0,
+      running: [],
+    });
+    const wide = report.derivations.find(({ name }) => name === 'wide')!;
+    expect(report.criticalPath.at(-1)).toBe(wide.drvPath);
+    expect(derivationOn(home, wide.drvPath).inputDrvs.has(report.criticalPath.at(-2)!)).toBe(true);
+  });
+
+  test('a chain is built in its order', async () => {
+    const report = await built(home, workload('chain', '--arg', 'n', '12'));
+    const byName = new Map(report.derivations.map((derivation) => [derivation.name, derivation]));
+    for (let i = 1; i < 12; i++) {
+      const [before, after] = [byName.get(`chain-${i - 1}`)!, byName.get(`chain-${i}`)!];
+      expect(after.startedMs).toBeGreaterThanOrEqual(before.finishedMs!);
+    }
+    expect(report.criticalPath.length).toBe(12);
+  });
+
+  test('a recorded graph of 228 derivations', async () => {
+    const packed = readFileSync(join(repositoryRoot, 'test/dags/hello.json.gz'));
+    await home.writeFile('/root/hello.json', gunzipSync(packed));
+    const [, , ...salt] = workload('wide');
+    const dag = ['-f', join(repositoryRoot, 'test/dags/dag.nix'), '--argstr', 'file', '/root/hello.json'];
+    const report = await built(home, [...dag, '--argstr', 'scale', '0.0001', ...salt]);
+    expect(report.derivations.length).toBe(229);
+    const finished = new Map(report.derivations.map(({ drvPath, finishedMs }) => [drvPath, finishedMs!]));
+    for (const { drvPath, name, startedMs } of report.derivations) {
+      const inputs = [...derivationOn(home, drvPath).inputDrvs.keys()].map((input) => finished.get(input)!);
+      expect(startedMs, `${name} starts after its inputs`).toBeGreaterThanOrEqual(Math.max(0, ...inputs));
+    }
+    for (const { name, builds } of report.peers) expect(builds, `builds on ${name}`).toBeGreaterThan(0);
+  });
+
+  test('the same again builds nothing and moves nothing', async () => {
+    const work = workload('wide', '--arg', 'n', '3', '--argstr', 'seconds', '0');
+    await built(home, [...work, '--not', 'h1']);
+    const again = await mesh.build(home, work);
+    expect(again.report).toMatchObject({ derivations: [], bytesFetched: 0 });
+    expect(again.stderr).toContain('nothing had to be built, everything was there');
+  });
+
+  test('what a member has is fetched, not built', async () => {
+    const work = workload('multi');
+    await built(second, [...work, 'multi^*', '--local']);
+    const report = await built(third, [...work, 'multi^*']);
+    expect(report.derivations).toEqual([]);
+    expect(report.peers.find(({ name }) => name === 'h2')!.bytesOut).toBeGreaterThan(0);
+    expect(buildsOf(report)).toEqual({ h2: 0, h3: 0 });
+
+    const further = await built(home, [...work, 'dependant']);
+    expect(further.derivations.map(({ name }) => name)).toEqual(['multi-dependant']);
+    expect(resultOf(home, further, 'multi-dependant')).toBe('library\ndocumentation\n');
+  });
+
+  test('fixed-output and preferLocalBuild derivations stay at home', async () => {
+    const fixed = await built(home, workload('fixed', 'dependant'));
+    expect(peerOf(fixed, 'fixed')).toBe('h1');
+    expect(resultOf(home, fixed, 'fixed-dependant')).toMatch(/^fixed /);
+    const local = await built(second, workload('prefer-local', 'dependant'));
+    expect(peerOf(local, 'prefer-local')).toBe('h2');
+  });
+
+  test('and leave it where home may not build', async () => {
+    const report = await built(home, workload('fixed', 'dependant', '--not', 'h1'));
+    expect(buildsOf(report).h1).toBe(0);
+    expect(report.derivations.map(({ name }) => name).sort()).toEqual(['fixed', 'fixed-dependant']);
+  });
+
+  test('--local, --on and --not choose the machines', async () => {
+    const quick = ['--arg', 'n', '4', '--argstr', 'seconds', '0.3'];
+    expect(buildsOf(await built(home, workload('wide', ...quick, '--local')))).toEqual({ h1: 5 });
+    const on = buildsOf(await built(home, workload('wide', ...quick, '--on', 'h2')));
+    expect(on).toEqual({ h1: 0, h2: 5 });
+    const { members } = await mesh.peers(home);
+    const id = members.find(({ name }) => name === 'h3')!.peerId;
+    const two = buildsOf(await built(home, workload('wide', ...quick, '--on', `h2,${id}`)));
+    expect(two).toEqual({ h1: 0, h2: expect.any(Number), h3: expect.any(Number) });
+    const not = buildsOf(await built(home, workload('wide', ...quick, '--not', 'h2', '--not', 'h3')));
+    expect(not).toEqual({ h1: 5 });
+  });
+
+  test('a machine that nobody knows is refused before anything is built', async () => {
+    const before = (await mesh.run(home, ['jobs', '--json'])).stdout;
+    const { code, stdout, stderr, report } = await mesh.build(home, workload('wide', '--on', 'h2,h9'));
+    expect({ code, stdout, report }).toEqual({ code: 2, stdout: '', report: undefined });
+    expect(stderr).toMatch(/^mesh: error: No machine of this mesh is called h9; there are .*\.\n$/);
+    for (const name of ['h1', 'h2', 'h3']) expect(stderr).toContain(name);
+    expect((await mesh.run(home, ['jobs', '--json'])).stdout).toBe(before);
+  });
+
+  test('required system features choose the machine', async () => {
+    const report = await built(home, workload('features', 'dependant', '--argstr', 'feature', 'big-memory'));
+    expect(peerOf(report, 'special')).toBe('h3');
+    expect(resultOf(home, report, 'dependant')).toBe('built where big-memory is\n');
+  });
+
+  test('a feature that no machine has fails with one sentence', async () => {
+    const result = await mesh.build(
+      home,
+      workload('features', 'dependant', '--argstr', 'feature', 'quantum'),
+    );
+    expect(result.code).toBe(100);
+    const lines = result.stderr.split('\n').filter((line) => line.includes('quantum'));
+    expect(lines.length, result.stderr).toBe(1);
+    expect(lines[0]).toContain('No machine can build special, which needs');
+    for (const name of ['h1', 'h2', 'h3']) expect(lines[0]).toContain(`${name} offers x86_64-linux`);
+    const outcomes = result.report!.derivations.map(({ name, outcome, startedMs }) => [
+      name,
+      outcome,
+      startedMs,
+    ]);
+    expect(outcomes.sort()).toEqual([
+      ['dependant', 'skipped', null],
+      ['special', 'failed', null],
+    ]);
+  });
+
+  test('two jobs of two machines build what both need once', async () => {
+    const work = workload('shared');
+    const reports = await Promise.all([built(home, [...work, 'left']), built(second, [...work, 'right'])]);
+    const slow = reports.map((report) => report.derivations.find(({ name }) => name === 'slow'));
+    expect(slow.map((derivation) => derivation?.outcome).sort()).toEqual(['built', 'valid']);
+    const [output] = outputsOf(home, slow[0]!.drvPath);
+    expect(await builtOn(lab.hosts, output!)).toHaveLength(1);
+    expect(resultOf(home, reports[0]!, 'left')).toBe('slow\nown\n');
+    expect(resultOf(second, reports[1]!, 'right')).toBe('slow\nown\n');
+  });
+});
