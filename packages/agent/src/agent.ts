@@ -170,8 +170,9 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     idle: () => runner.idle(),
     async stop() {
       clearInterval(loadTimer);
+      await runner.stop();
       await server?.stop();
-      home.stop();
+      await home.stop();
       await worker.stop();
       await net.stop();
       await transfer.stop();

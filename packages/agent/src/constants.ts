@@ -24,3 +24,5 @@ export const MAX_REPLANS = 3;
 export const IDLE_BUILD_CONNECTION_MS = 5_000;
 /** A finished job's results stay rooted this long, for the command to make its links and register them. */
 export const RESULT_ROOT_MS = 30_000;
+/** An agent that stops waits this long for workers to hear that its builds are cancelled; a LAN takes milliseconds. */
+export const LEAVE_TIMEOUT_MS = 1_000;

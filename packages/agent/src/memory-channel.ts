@@ -4,6 +4,8 @@ import { AgentError } from './errors.ts';
 export interface WorkChannel<Out, In> extends AsyncIterable<In> {
   send(message: Out): Promise<void>;
   end(): Promise<void>;
+  /** Resolves when both sides have ended it, or it broke. */
+  readonly closed: Promise<void>;
 }
 
 /**
@@ -19,10 +21,12 @@ export function memoryChannelPair<A, B>(): [WorkChannel<A, B>, WorkChannel<B, A>
 class MemoryChannel<Out, In> implements WorkChannel<Out, In> {
   readonly #out: MessageQueue<Out>;
   readonly #in: MessageQueue<In>;
+  readonly closed: Promise<void>;
 
   constructor(out: MessageQueue<Out>, incoming: MessageQueue<In>) {
     this.#out = out;
     this.#in = incoming;
+    this.closed = incoming.ended;
   }
 
   async send(message: Out): Promise<void> {
@@ -44,6 +48,12 @@ export class MessageQueue<T> implements AsyncIterable<T> {
   readonly #items: T[] = [];
   #wake: (() => void) | undefined;
   #ended = false;
+  readonly #ending = Promise.withResolvers<void>();
+
+  /** Resolves when it was told to end. */
+  get ended(): Promise<void> {
+    return this.#ending.promise;
+  }
 
   push(item: T): void {
     if (this.#ended) throw new AgentError('AGENT_STOPPING', 'This channel is closed; the agent is stopping.');
@@ -53,6 +63,7 @@ export class MessageQueue<T> implements AsyncIterable<T> {
 
   end(): void {
     this.#ended = true;
+    this.#ending.resolve();
     this.#wake?.();
   }
 

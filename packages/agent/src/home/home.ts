@@ -1,6 +1,7 @@
 import type { Channel, Clock, Logger, MeshNet } from '@mesh/net';
 import { type HomeEffect, type HomeEvent, initialHome, type JobOptions, stepHome } from '@mesh/schedule';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import { LEAVE_TIMEOUT_MS } from '../constants.ts';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
@@ -99,8 +100,18 @@ export class Home {
     });
   }
 
-  stop(): void {
+  /** Takes leave of the workers. What they were told before, that leases are cancelled above all, has arrived when this resolves. */
+  async stop(): Promise<void> {
     this.#loop.stop();
+    const leaving = [...this.#workers.values()].map(async (channel) => {
+      // A stream that is gone already needs no farewell.
+      await channel.end().catch(() => undefined);
+      await channel.closed;
+    });
+    const late = Promise.withResolvers<void>();
+    const timer = this.#components.clock.after(LEAVE_TIMEOUT_MS, late.resolve);
+    await Promise.race([Promise.all(leaving), late.promise]);
+    timer.cancel();
   }
 
   /** Jobs under way. */

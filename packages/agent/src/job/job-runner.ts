@@ -5,6 +5,7 @@ import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts'
 import { AgentError } from '../errors.ts';
 import type { Home, RunEnd } from '../home/home.ts';
 import { batches } from './batches.ts';
+import { replay, untilEvaluated } from './build-inputs.ts';
 import { Job } from './job.ts';
 import { Planner, type PlannerComponents, type Wanted } from './planner.ts';
 
@@ -37,6 +38,7 @@ export class JobRunner {
   readonly #components: JobRunnerComponents;
   readonly #jobs = new Map<string, Job>();
   readonly #idle: (() => void)[] = [];
+  readonly #stopping = new AbortController();
 
   constructor(components: JobRunnerComponents) {
     this.#components = components;
@@ -52,12 +54,19 @@ export class JobRunner {
     if (this.#running() > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
+  /** Cancels every job and takes no more; resolves when none runs. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.idle();
+  }
+
   /**
    * Registers a job, so that its events can be listened to before it runs.
-   * @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED: before anything is built
+   * @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED, AGENT_STOPPING: before anything is built
    */
   create(options: BuildOptions): Job {
     const { net, clock, randomId } = this.#components;
+    if (this.#stopping.signal.aborted) throw stopping();
     this.#selectors(options);
     const job = new Job({
       id: randomId(),
@@ -77,25 +86,29 @@ export class JobRunner {
    * Runs a job to its end. A failed build is an end (`job.state`); what throws is the job's own trouble (unreadable derivation,
    * lost result).
    */
-  async run(job: Job, inputs: AsyncIterable<BuildInput>, signal: AbortSignal): Promise<void> {
+  async run(job: Job, inputs: AsyncIterable<BuildInput>, wanted: AbortSignal): Promise<void> {
     const { net, clock, onJobsChanged, rootPaths } = this.#components;
+    const signal = AbortSignal.any([wanted, this.#stopping.signal]);
     job.emit({ type: 'job-started', job: job.id, home: net.self.name });
     if (!this.#maySubmit()) {
       const message = 'This machine has no submit role in the mesh: it builds alone.';
       job.emit({ type: 'note', level: 'warn', message });
     }
-    const roots = await rootPaths();
+    let roots: Awaited<ReturnType<typeof rootPaths>> | undefined;
     try {
+      roots = await rootPaths();
       const end = await this.#runOnce(job, inputs, signal, roots.add, 0);
       if (end.cancelled || signal.aborted) job.end('cancelled');
       else job.end(end.failed.length > 0 || !end.ok ? 'failed' : 'built');
       await this.#announceEnd(job);
+      if (this.#stopping.signal.aborted) throw stopping();
     } catch (error) {
-      job.end(signal.aborted ? 'cancelled' : 'failed');
+      const isLeft = error instanceof AgentError && error.code === 'BUILD_CANCELLED';
+      job.end(signal.aborted || isLeft ? 'cancelled' : 'failed');
       throw error;
     } finally {
       // The command has yet to register its result links as roots.
-      clock.after(RESULT_ROOT_MS, () => roots.release());
+      clock.after(RESULT_ROOT_MS, () => roots?.release());
       this.#dropLogs(job);
       onJobsChanged();
       if (this.#running() === 0) for (const resolve of this.#idle.splice(0)) resolve();
@@ -151,7 +164,7 @@ export class JobRunner {
     pass: number,
   ): Promise<void> {
     const { home } = this.#components;
-    for await (const batch of batches(untilEvaluated(inputs))) {
+    for await (const batch of batches(untilEvaluated(inputs, signal))) {
       if (signal.aborted) return;
       if (pass === 0) job.wanted.push(...batch);
       await root(batch.map((wanted) => wanted.drvPath));
@@ -307,13 +320,9 @@ export class JobRunner {
   }
 }
 
-async function* untilEvaluated(inputs: AsyncIterable<BuildInput>): AsyncGenerator<Wanted> {
-  for await (const input of inputs) {
-    if (input.type === 'evaluated') return;
-    yield { drvPath: input.drvPath, outputs: input.outputs };
-  }
-}
-
-async function* replay(wanted: readonly Wanted[]): AsyncGenerator<BuildInput> {
-  for (const entry of wanted) yield { type: 'derivation', ...entry };
+function stopping(): AgentError {
+  return new AgentError(
+    'AGENT_STOPPING',
+    'The agent was told to stop and cancelled this build; start it again and build again.',
+  );
 }

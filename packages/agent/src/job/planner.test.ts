@@ -98,7 +98,7 @@ describe('a plan', () => {
     const { derivations } = await world.planner().plan([root]);
     const b = derivations.find(({ node }) => node.name === 'b');
     expect(b?.method).toBe('realise');
-    expect(b?.node).toMatchObject({ pinnedHome: true, dependencies: [] });
+    expect(b?.node).toMatchObject({ place: 'substitute', system: 'builtin', dependencies: [] });
     expect(derivations.map(({ node }) => node.name).sort()).toEqual(['b', 'c']);
   });
 
@@ -138,8 +138,8 @@ describe('a plan', () => {
       world.derivation('n'),
     ];
     const { derivations } = await world.planner().plan(roots);
-    const pinned = Object.fromEntries(derivations.map(({ node }) => [node.name, node.pinnedHome]));
-    expect(pinned).toEqual({ f: true, p: true, n: false });
+    const pinned = Object.fromEntries(derivations.map(({ node }) => [node.name, node.place]));
+    expect(pinned).toEqual({ f: 'prefer-home', p: 'prefer-home', n: 'anywhere' });
   });
 
   test('realises at home what has no output path before it is built, and what is built from it', async () => {
@@ -149,9 +149,9 @@ describe('a plan', () => {
     world.derivation('ca', { outputs: floating });
     const root = world.derivation('user', { outputs: deferred, inputs: { ca: ['out'] } });
     const { derivations } = await world.planner().plan([root]);
-    expect(derivations.map(({ method, node }) => [node.name, method, node.pinnedHome]).sort()).toEqual([
-      ['ca', 'realise', true],
-      ['user', 'realise', true],
+    expect(derivations.map(({ method, node }) => [node.name, method, node.place]).sort()).toEqual([
+      ['ca', 'realise', 'home'],
+      ['user', 'realise', 'home'],
     ]);
   });
 

@@ -165,16 +165,16 @@ export class Planner {
       const paths = knownOutputs((await this.#read(input)).derivation, names);
       inputs.push(...(paths ?? []));
     }
-    const pinnedHome =
-      realise || options.isFixedOutput || options.preferLocalBuild || options.noChroot || options.isBuiltin;
+    const stays = options.isFixedOutput || options.preferLocalBuild || options.noChroot || options.isBuiltin;
     return {
       node: {
         drvPath,
         name: derivationName(drvPath),
-        system: derivation.system,
-        requiredFeatures: options.requiredSystemFeatures,
+        // Whatever it takes to build it: a substituter has it built.
+        system: offered ? 'builtin' : derivation.system,
+        requiredFeatures: offered ? [] : options.requiredSystemFeatures,
         dependencies,
-        pinnedHome,
+        place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
         predictedMs: offered ? 0 : this.#components.predictMs(derivationName(drvPath), derivation.system),
         outputs: [...derivation.outputs.values()].map((output) => output.path).filter((path) => path !== ''),
       },
