@@ -32,13 +32,17 @@ export function of<T extends HomeEffect['type']>(type: T, effects: readonly Home
 export const grants = (effects: readonly HomeEffect[]) =>
   of('grant', effects).map((g) => `${g.drvPath} ${g.ahead ? '~' : '<-'} ${g.peerId}`);
 
-export const node = (drvPath: string, dependencies: string[] = [], more: Partial<DerivationNode> = {}) => ({
+export const node = (
+  drvPath: string,
+  dependencies: string[] = [],
+  more: Partial<DerivationNode> = {},
+): DerivationNode => ({
   drvPath,
   name: drvPath,
   system: 'x86_64-linux',
   requiredFeatures: [],
   dependencies,
-  pinnedHome: false,
+  place: 'anywhere',
   predictedMs: 1_000,
   outputs: [],
   ...more,

@@ -77,11 +77,28 @@ describe('who may build', () => {
   });
 
   it('is the home for what is pinned to it, or anybody where the home cannot', () => {
-    after(up('h'), up('a'), steal('a'), ...job([node('source', [], { pinnedHome: true })]));
+    after(up('h'), up('a'), steal('a'), ...job([node('source', [], { place: 'prefer-home' })]));
     expect(home.graph.get('source')?.status).toBe('ready');
     expect(grants(after(steal('h')))).toEqual(['source <- h']);
-    const away = job([node('other', [], { pinnedHome: true })], { not: ['h'] }, 'k');
+    const away = job([node('other', [], { place: 'prefer-home' })], { not: ['h'] }, 'k');
     expect(grants(after(...away))).toEqual(['other <- a']);
+  });
+
+  it('is the home alone for what only its Nix can build, as far as the job lets it', () => {
+    after(up('h'), up('a'), steal('a'), ...job([node('addressed', [], { place: 'home' })]));
+    expect(grants(after(steal('h')))).toEqual(['addressed <- h']);
+    const away = job([node('other', [], { place: 'home' })], { not: ['h'] }, 'k');
+    expect(grants(after(...away))).toEqual([]);
+    clock.now = 5_000;
+    const [impossible] = of('impossible', after({ type: 'tick' }));
+    expect(impossible?.message).toMatch(/its home to build it.*h offers .*, but the job excludes it/);
+  });
+
+  it('is the home for what its substituters offer, whatever machines the job chose', () => {
+    after(up('h'), up('a'), steal('a'));
+    const offered = node('offered', [], { place: 'substitute' });
+    after(...job([offered], { not: ['h'] }));
+    expect(grants(after(steal('h')))).toEqual(['offered <- h']);
   });
 
   it('is nobody: the job fails after a while, saying what is missing and who offers what', () => {

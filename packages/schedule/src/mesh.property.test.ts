@@ -32,7 +32,7 @@ const graph = fc
         system: 'x86_64-linux',
         requiredFeatures: [],
         dependencies: back.filter((n) => n <= i).map((n) => `d${i - n}`),
-        pinnedHome: pinned && i % 4 === 0,
+        place: pinned && i % 4 === 0 ? ('prefer-home' as const) : ('anywhere' as const),
         predictedMs: ms,
         outputs: [],
       }),

@@ -56,7 +56,7 @@ export function classFor(
   const key = JSON.stringify([
     node.system,
     requiredFeatures,
-    node.pinnedHome,
+    node.place,
     [...policies.keys()].sort(),
     [...avoid].sort(),
     lastTry,
@@ -67,7 +67,7 @@ export function classFor(
       key,
       system: node.system,
       requiredFeatures,
-      pinnedHome: node.pinnedHome,
+      place: node.place,
       policies: [...policies.values()],
       avoid: new Set(avoid),
       lastTry,

@@ -9,6 +9,13 @@ export type LeaseId = string;
 /** Unique within one worker, across its restarts too. */
 export type RequestId = string;
 
+/**
+ * Where a derivation may be built. `anywhere`; `prefer-home`: by the home's own worker unless that cannot (fixed-output,
+ * `preferLocalBuild`); `home`: by nobody else, because only the home's Nix can tell its outputs' paths; `substitute`: likewise, and
+ * whatever machines the job chose, because nothing is built, only fetched from the home's substituters.
+ */
+export type Place = 'anywhere' | 'prefer-home' | 'home' | 'substitute';
+
 /** One derivation whose outputs are missing, as its job's graph describes it. */
 export interface DerivationNode {
   readonly drvPath: DrvPath;
@@ -19,8 +26,7 @@ export interface DerivationNode {
   readonly requiredFeatures: readonly string[];
   /** Other derivations of the job that must be built first; they may arrive later than this node. */
   readonly dependencies: readonly DrvPath[];
-  /** Fixed-output or `preferLocalBuild`: built by the home's own worker unless that cannot. */
-  readonly pinnedHome: boolean;
+  readonly place: Place;
   readonly predictedMs: number;
   /** Store paths; may be empty where they are not known before the build (content-addressed). */
   readonly outputs: readonly string[];
