@@ -83,6 +83,20 @@ describe('dialling', () => {
     expect(attempts.length).toBeGreaterThan(1);
   });
 
+  it('leaves a peer alone while somebody else dials it, by whatever name it is known', async () => {
+    const { dialer, attempts, run } = dialing();
+    dialer.addManual(ADDRESS);
+    dialer.know('ann', []);
+    const held = await dialer.hold('ann', [ADDRESS]);
+    dialer.know('ann', ['/ip4/10.0.0.9/tcp/1']);
+    dialer.urge();
+    await run(60_000, 500);
+    expect(attempts).toHaveLength(0);
+    held[Symbol.dispose]();
+    await run(50);
+    expect(attempts).toHaveLength(2);
+  });
+
   it('tries the newest addresses first, and only so many', async () => {
     const { dialer, attempts, run } = dialing();
     for (let i = 0; i < 20; i++) dialer.know('ann', [`/ip4/10.0.0.${i}/tcp/1`]);

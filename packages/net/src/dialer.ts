@@ -27,7 +27,8 @@ interface Target {
   failures: number;
   /** Monotonic milliseconds. */
   nextAttempt: number;
-  dialing: boolean;
+  /** The attempt under way. */
+  dialing: Promise<void> | undefined;
 }
 
 /** Keeps this agent connected to everybody it should be: dials again and again, with growing pauses, from one timer. */
@@ -35,6 +36,8 @@ export class Dialer {
   readonly #components: DialerComponents;
   /** By peer id, or by address while that is all we have. */
   readonly #targets = new Map<string, Target>();
+  /** Peer ids and addresses that somebody else is dialling, one set for each. */
+  readonly #held = new Set<ReadonlySet<string>>();
   #timer: Timer | undefined;
   #running = false;
 
@@ -77,6 +80,27 @@ export class Dialer {
     this.#schedule();
   }
 
+  /**
+   * Leaves a peer to the caller until disposed of; resolves when no attempt to reach it is under way. libp2p gives two who dial the same
+   * peer at once the same connection, and what one says on it would be the end of it for the other.
+   */
+  async hold(peerId: string, addresses: readonly string[]): Promise<Disposable> {
+    const held = new Set([peerId, ...addresses]);
+    this.#held.add(held);
+    await Promise.all([...this.#targets.values()].map((target) => this.#isHeld(target) && target.dialing));
+    return {
+      [Symbol.dispose]: () => {
+        this.#held.delete(held);
+        this.#schedule();
+      },
+    };
+  }
+
+  #isHeld({ peerId, addresses }: Target): boolean {
+    const names = peerId === undefined ? addresses : [peerId, ...addresses];
+    return [...this.#held].some((held) => names.some((name) => held.has(name)));
+  }
+
   #add(key: string, peerId: string | undefined, addresses: readonly string[]): Target {
     const known = this.#targets.get(key);
     const target: Target = known ?? {
@@ -85,7 +109,7 @@ export class Dialer {
       manual: false,
       failures: 0,
       nextAttempt: this.#components.clock.monotonic(),
-      dialing: false,
+      dialing: undefined,
     };
     target.addresses = [...new Set([...addresses, ...target.addresses])].slice(0, MAX_ADDRESSES_PER_PEER);
     this.#targets.set(key, target);
@@ -103,9 +127,10 @@ export class Dialer {
     this.#timer = clock.after(Math.max(0, next - clock.monotonic()), () => this.#dialDue());
   }
 
-  #isDue({ dialing, peerId, addresses }: Target): boolean {
-    const { isConnected } = this.#components;
-    return !dialing && addresses.length > 0 && (peerId === undefined || !isConnected(peerId));
+  #isDue(target: Target): boolean {
+    const { dialing, peerId, addresses } = target;
+    if (dialing !== undefined || addresses.length === 0 || this.#isHeld(target)) return false;
+    return peerId === undefined || !this.#components.isConnected(peerId);
   }
 
   #dialDue(): void {
@@ -116,14 +141,16 @@ export class Dialer {
         this.#targets.delete(key);
         continue;
       }
-      void this.#dial(target);
+      target.dialing = this.#dial(target).finally(() => {
+        target.dialing = undefined;
+        this.#schedule();
+      });
     }
     this.#schedule();
   }
 
   async #dial(target: Target): Promise<void> {
     const { clock, connect, logger, random } = this.#components;
-    target.dialing = true;
     const { peerId, addresses } = target;
     try {
       const connection = await connect(peerId, addresses);
@@ -141,9 +168,6 @@ export class Dialer {
         { peerId, addresses, code: codeOf(error), reason },
         'A peer could not be reached; it is tried again.',
       );
-    } finally {
-      target.dialing = false;
-      this.#schedule();
     }
   }
 }

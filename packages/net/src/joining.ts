@@ -47,6 +47,8 @@ export interface JoiningComponents {
   dial: (peerId: string, addresses: string[], signal: AbortSignal) => Promise<Connection>;
   /** New records of the mesh we are in: keep, spread, tell. */
   adopt: (records: JoinAnswer['membership']) => Promise<void>;
+  /** Keeps everybody else from dialling the inviter meanwhile. */
+  hold: (peerId: string, addresses: string[]) => Promise<Disposable>;
   /** Leave the mesh we are in for another. */
   move: (state: MembershipState) => Promise<void>;
   /** Makes a connection to a member, old or new, a session. */
@@ -140,7 +142,7 @@ export class Joining {
     text: string,
     options: { force?: boolean; signal?: AbortSignal } = {},
   ): Promise<{ meshId: string; inviter: string }> {
-    const { identity, membership, isConnected, move, adopt, greet, logger } = this.#components;
+    const { identity, membership, isConnected, hold, move, adopt, greet, logger } = this.#components;
     const ticket = decodeTicket(text);
     const { meshId, inviter } = ticket;
     if (inviter === identity.peerId) {
@@ -158,6 +160,7 @@ export class Joining {
     }
     const timeout = AbortSignal.timeout(JOIN_TIMEOUT_MS);
     const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+    using _ = await hold(inviter, ticket.addresses);
     const connection = await this.#reach(ticket, signal);
     try {
       const state = await this.#redeem(connection, ticket, signal);

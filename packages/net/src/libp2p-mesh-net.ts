@@ -155,6 +155,7 @@ export class Libp2pMeshNet implements MeshNet {
       addresses: () => this.#plainAddresses(),
       isConnected: (peerId) => this.#sessions.primary(peerId) !== undefined,
       dial: (peerId, addresses, signal) => switchboard.dial(peerId, addresses, signal),
+      hold: (peerId, addresses) => this.#dialer.hold(peerId, addresses),
       adopt: (records) => this.#roster.adopt(records),
       move: (state) => this.#roster.move(state),
       greet: (connection) => this.#connections.greet(connection),

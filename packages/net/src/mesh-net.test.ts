@@ -174,6 +174,11 @@ describe('joining', () => {
     const [a, b] = (await bed.mesh('a', 'b')) as [MeshNet, MeshNet];
     expect(await b.join(a.invite())).toEqual({ meshId: a.meshId, inviter: a.self.peerId });
   });
+
+  it('refuses a ticket on the machine that made it', async () => {
+    const a = await bed.up('a');
+    await expect(a.join(a.invite())).rejects.toMatchObject(refusal('NET_JOIN_REFUSED', /made the ticket/));
+  });
 });
 
 describe('a stranger', () => {
@@ -227,6 +232,25 @@ describe('a removed member', () => {
       code: 'NET_JOIN_REFUSED',
       message: expect.stringContaining('removed'),
     });
+  });
+
+  it('that was away meanwhile is told so when it tries to join anew, and the ticket stays good', async () => {
+    const a = await bed.up('a');
+    const stateDir = await bed.stateDir();
+    const before = await bed.up('b', { stateDir });
+    await before.join(a.invite());
+    await allConnected([a, before]);
+    await bed.down(before);
+    await a.remove(before.self.peerId);
+    const b = await bed.up('b', { stateDir });
+    const ticket = a.invite();
+    await expect(b.join(ticket)).rejects.toMatchObject({
+      code: 'NET_JOIN_REFUSED',
+      message: expect.stringContaining('removed'),
+    });
+    const c = await bed.up('c');
+    await c.join(ticket);
+    expect(names(a)).toEqual(['a', 'c']);
   });
 
   it('cannot be the founder or a stranger, nor be removed by a member without the admin role', async () => {

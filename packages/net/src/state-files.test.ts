@@ -38,6 +38,13 @@ describe('the membership file', () => {
     },
   );
 
+  it('of a machine whose identity was deleted gives way to a mesh of one of the new identity', async () => {
+    await load();
+    const anew = generateIdentity();
+    const store = await MembershipStore.load({ stateDir, identity: anew, name: 'a', clock });
+    expect([store.meshId, ...store.members().keys()]).toEqual([anew.peerId, anew.peerId]);
+  });
+
   it('with a record that was tampered with loses that record only', async () => {
     await load();
     const path = join(stateDir, 'membership.json');
