@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import type { BuildInput, JobEvent } from '@mesh/wire';
 import { describe, expect, it } from 'vitest';
 import type { ControlPort, RequestContext } from '../control/port.ts';
@@ -105,6 +105,20 @@ describe('a build', () => {
     await runBuild(run);
     expect(steps).toEqual(['told', 'started', 'stopped']);
     expect(seen).toHaveLength(2);
+  });
+
+  it('ends with what the agent refused it with, and not with the evaluation that was cancelled for it', async () => {
+    const { run } = setUp({
+      running: agent(async () => {
+        throw new CliError('BUILD_UNKNOWN_MACHINE', 2, 'No machine of this mesh is called x.');
+      }),
+      // biome-ignore lint/correctness/useYield: an evaluation that ends before it has found anything
+      async *evaluate(signal) {
+        await once(signal, 'abort');
+        signal.throwIfAborted();
+      },
+    });
+    await expect(runBuild(run)).rejects.toMatchObject({ code: 'BUILD_UNKNOWN_MACHINE' });
   });
 
   it('exits with 100 when a build failed, in silence, because the renderer has told', async () => {

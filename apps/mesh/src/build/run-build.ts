@@ -39,7 +39,8 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
   const inputs = startReading(toInputs(run.evaluate(signal), wanted));
   let evaluationError: { error: unknown } | undefined;
   const evaluationFailed = inputs.failed.then((error) => {
-    evaluationError = { error };
+    // An evaluation that we cancelled ourselves explains nothing.
+    if (!cancel.signal.aborted) evaluationError = { error };
     throw error;
   });
   const build = askForBuild(run.ports, run.options, {
