@@ -95,7 +95,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       logger,
       fetcher: transfer,
       connections: new BuildConnections(clock, init.daemonSocket),
-      roots: new OutputRoots(() => DaemonClient.connect(daemon)),
+      roots: new OutputRoots(clock, () => DaemonClient.connect(daemon)),
       signOutputs: async (outputs) => {
         // An untrusted user may sign nothing; its outputs serve this machine alone.
         if (trust !== 'untrusted') await transfer.signOutputs(outputs);

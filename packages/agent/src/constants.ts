@@ -26,3 +26,5 @@ export const IDLE_BUILD_CONNECTION_MS = 5_000;
 export const RESULT_ROOT_MS = 30_000;
 /** An agent that stops waits this long for workers to hear that its builds are cancelled; a LAN takes milliseconds. */
 export const LEAVE_TIMEOUT_MS = 1_000;
+/** Outputs stay rooted where they were built this long after their home has nothing left to build: its results are on their way. */
+export const OUTPUT_ROOT_MS = 120_000;

@@ -1,13 +1,13 @@
-import type { Channel, Clock, Logger, MeshNet } from '@mesh/net';
+import type { Clock, Logger, MeshNet } from '@mesh/net';
 import { type HomeEffect, type HomeEvent, initialHome, type JobOptions, stepHome } from '@mesh/schedule';
-import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
-import { LEAVE_TIMEOUT_MS } from '../constants.ts';
+import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop } from '../step-loop.ts';
 import { Claims } from './claims.ts';
 import { Holders } from './holders.ts';
+import { WorkerLinks } from './worker-links.ts';
 
 type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
 type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
@@ -57,8 +57,7 @@ export class Home {
   readonly #components: HomeComponents;
   readonly #loop: StepLoop<HomeEvent, HomeEffect>;
   readonly #claims: Claims;
-  readonly #workers = new Map<string, WorkChannel<HomeMessage, WorkerMessage>>();
-  readonly #opening = new Set<string>();
+  readonly #workers: WorkerLinks;
   readonly #slots = new Map<string, number>();
   readonly #runs = new Map<string, Run>();
   readonly #planned = new Map<string, PlannedDerivation>();
@@ -75,6 +74,13 @@ export class Home {
       perform: (effect) => this.#perform(effect),
       tick: { type: 'tick' } as HomeEvent,
     });
+    this.#workers = new WorkerLinks({
+      net: components.net,
+      clock: components.clock,
+      logger: components.logger,
+      onMessage: (peerId, message) => this.#receive(peerId, message),
+      onGone: (peerId) => this.#workerGone(peerId),
+    });
     this.#claims = new Claims({
       net: components.net,
       clock: components.clock,
@@ -88,13 +94,13 @@ export class Home {
     this.#claims.start();
     events.on('member-up', (peerId) => {
       this.#claims.memberUp(peerId);
-      if (this.#runs.size > 0) void this.#call(peerId);
+      if (this.#runs.size > 0) void this.#workers.call(peerId);
       for (const { job } of this.#runs.values())
         job.emit({ type: 'peer', peer: this.#nameOf(peerId), state: 'up' });
     });
     events.on('member-down', (peerId) => {
       this.#claims.memberDown(peerId);
-      this.#workerGone(peerId);
+      this.#workers.drop(peerId);
       for (const { job } of this.#runs.values())
         job.emit({ type: 'peer', peer: this.#nameOf(peerId), state: 'down' });
     });
@@ -103,15 +109,7 @@ export class Home {
   /** Takes leave of the workers. What they were told before, that leases are cancelled above all, has arrived when this resolves. */
   async stop(): Promise<void> {
     this.#loop.stop();
-    const leaving = [...this.#workers.values()].map(async (channel) => {
-      // A stream that is gone already needs no farewell.
-      await channel.end().catch(() => undefined);
-      await channel.closed;
-    });
-    const late = Promise.withResolvers<void>();
-    const timer = this.#components.clock.after(LEAVE_TIMEOUT_MS, late.resolve);
-    await Promise.race([Promise.all(leaving), late.promise]);
-    timer.cancel();
+    await this.#workers.leave();
   }
 
   /** Jobs under way. */
@@ -126,19 +124,17 @@ export class Home {
 
   /** This machine's own worker: a worker like any other, at distance zero. */
   attachOwnWorker(channel: WorkChannel<HomeMessage, WorkerMessage>): void {
-    this.#attach(this.#init.self, channel);
-  }
-
-  /** Calls every connected member's worker ahead of need: evaluation takes longer than that. */
-  callWorkers(): void {
-    for (const peerId of this.#components.net.connectedMembers()) void this.#call(peerId);
+    this.#workers.attach(this.#init.self, channel);
   }
 
   /** Starts a pass; the promise is for its end. */
   begin(runId: string, job: Job, options: JobOptions): Promise<RunEnd> {
+    // What earlier jobs heard may be forgotten: a job that still fetches its result asks the members themselves.
+    if (this.#runs.size === 0) this.holders.clear();
+    // Ahead of need: evaluation takes longer than opening streams.
+    this.#workers.callAll();
     return new Promise((resolve) => {
       this.#runs.set(runId, { job, resolve });
-      this.callWorkers();
       this.#dispatch({ type: 'job-added', job: runId, options });
     });
   }
@@ -166,10 +162,10 @@ export class Home {
         this.#grant(effect);
         break;
       case 'revoke':
-        this.#send(effect.peerId, { type: 'revoke', lease: effect.lease, attempt: effect.attempt });
+        this.#workers.send(effect.peerId, { type: 'revoke', lease: effect.lease, attempt: effect.attempt });
         break;
       case 'cancel':
-        this.#send(effect.peerId, {
+        this.#workers.send(effect.peerId, {
           type: 'cancel',
           lease: effect.lease,
           attempt: effect.attempt,
@@ -178,7 +174,7 @@ export class Home {
         this.#granted.delete(effect.lease);
         break;
       case 'advertise':
-        this.#send(effect.peerId, { type: 'advertise', work: effect.work });
+        this.#workers.send(effect.peerId, { type: 'advertise', work: effect.work });
         break;
       case 'derivation-finished':
         this.#derivationFinished(effect);
@@ -217,7 +213,7 @@ export class Home {
     if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
     this.#granted.set(lease, { drvPath, peerId, buildMs: 0, fetched: [] });
     for (const { job } of this.#runs.values()) job.leased(drvPath, peerId, attempt, effect.reason);
-    this.#send(peerId, {
+    this.#workers.send(peerId, {
       type: 'lease',
       lease,
       attempt,
@@ -305,37 +301,7 @@ export class Home {
     return jobs.flatMap((job) => this.#runs.get(job) ?? []);
   }
 
-  async #call(peerId: string): Promise<void> {
-    const { net, logger } = this.#components;
-    if (this.#workers.has(peerId) || this.#opening.has(peerId)) return;
-    if (!net.rolesOf(peerId).includes('build') || !net.rolesOf(this.#init.self).includes('submit')) return;
-    this.#opening.add(peerId);
-    try {
-      const channel: Channel<HomeMessage, WorkerMessage> = await net.open(peerId, workProtocol);
-      this.#attach(peerId, channel);
-    } catch (error) {
-      logger.info({ err: error, peerId }, 'a member takes no work at the moment');
-    } finally {
-      this.#opening.delete(peerId);
-    }
-  }
-
-  #attach(peerId: string, channel: WorkChannel<HomeMessage, WorkerMessage>): void {
-    this.#workers.set(peerId, channel);
-    void this.#listen(peerId, channel);
-  }
-
-  async #listen(peerId: string, channel: WorkChannel<HomeMessage, WorkerMessage>): Promise<void> {
-    try {
-      for await (const message of channel) this.#receive(peerId, message);
-    } catch (error) {
-      this.#components.logger.info({ err: error, peerId }, 'the work stream of a member broke');
-    }
-    if (this.#workers.get(peerId) === channel) this.#workerGone(peerId);
-  }
-
   #workerGone(peerId: string): void {
-    this.#workers.delete(peerId);
     this.#slots.delete(peerId);
     this.holders.dropPeer(peerId);
     this.#dispatch({ type: 'worker-down', peerId });
@@ -420,16 +386,6 @@ export class Home {
 
   #nameOf(peerId: string): string {
     return this.#components.net.nameOf(peerId) ?? peerId.slice(-8);
-  }
-
-  #send(peerId: string, message: HomeMessage): void {
-    this.#workers
-      .get(peerId)
-      ?.send(message)
-      .catch((error: unknown) => {
-        // The stream's end requeues whatever this worker had.
-        this.#components.logger.debug({ err: error, peerId }, 'a message to a worker was not sent');
-      });
   }
 
   #dispatch(event: WithoutNow<HomeEvent>): void {

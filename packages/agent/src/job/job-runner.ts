@@ -170,6 +170,7 @@ export class JobRunner {
       await root(batch.map((wanted) => wanted.drvPath));
       const plan = await planner.plan(batch);
       for (const [path, peers] of plan.held) for (const peer of peers) home.holders.add(path, peer);
+      for (const { node } of pass === 0 ? [] : plan.derivations) job.reopened(node.drvPath);
       job.planned(plan.derivations, plan.held.size, plan.validCount);
       job.slots = this.#slotsFor(job.options);
       if (!job.options.dryRun) home.add(runId, plan.derivations);

@@ -122,7 +122,8 @@ export class Worker {
     switch (message.type) {
       case 'advertise':
         this.#dispatch({ type: message.work ? 'home-advertised' : 'home-withdrawn', home });
-        if (!message.work) void this.#components.roots.release(home);
+        if (message.work) this.#components.roots.retain(home);
+        else this.#components.roots.releaseSoon(home);
         break;
       case 'lease':
         this.#leased(home, message);
