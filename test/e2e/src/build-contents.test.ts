@@ -1,11 +1,21 @@
 import { type Host, Lab, LabMesh, requireLab } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtOn, closureOn, offerFeatures, outputsOf, readStore, validOn } from './host-store.ts';
+import {
+  addNixConf,
+  builtOn,
+  closureOn,
+  offerFeatures,
+  outputsOf,
+  readStore,
+  validOn,
+} from './host-store.ts';
 import { soundReport } from './sound-report.ts';
 import { workload } from './workload.ts';
 
 const BIG_MIB = 200;
 const NOISY_LINES = 10_000;
+/** A binary cache on home's disk, in place of one on the internet. */
+const CACHE = '/var/cache/binaries';
 
 describe.skipIf(requireLab(['sid']))('what crosses the mesh', () => {
   let lab: Lab;
@@ -17,6 +27,8 @@ describe.skipIf(requireLab(['sid']))('what crosses the mesh', () => {
   beforeAll(async () => {
     lab = await Lab.up({ hosts: 3, nixConf: 'extra-experimental-features = ca-derivations\n' });
     [home, second, third] = lab.hosts as [Host, Host, Host];
+    await home.writeFile(`${CACHE}/nix-cache-info`, 'StoreDir: /nix/store\n');
+    await addNixConf(home, `substituters = file://${CACHE}\nrequire-sigs = false\n`);
     await Promise.all([offerFeatures(second, 'even'), offerFeatures(third, 'odd')]);
     mesh = await LabMesh.up(lab);
   });
@@ -118,6 +130,35 @@ describe.skipIf(requireLab(['sid']))('what crosses the mesh', () => {
     });
   });
 
+  describe('what a substituter offers', () => {
+    test('comes from there and is not built, whatever machines the job chose', async () => {
+      const work = workload('features', '--argstr', 'feature', 'nobody-has-this');
+      const { stdout } = await home.exec(['nix-instantiate', ...work.slice(1), '-A', 'special']);
+      const [output] = outputsOf(home, stdout.trim());
+      await offer(output!, 'from a cache');
+
+      const { report, outputs } = await away([...work, 'dependant']);
+      const places = report.derivations.map(({ name, peer }) => [name, peer]);
+      expect(places).toContainEqual(['special', 'h1']);
+      expect(places).not.toContainEqual(['dependant', 'h1']);
+      expect(readStore(home, outputs.out!)).toBe('from a cache\n');
+    });
+
+    /** Puts a path of this content into the binary cache that home knows. */
+    async function offer(path: string, content: string): Promise<void> {
+      const text = `${content}\n`;
+      await home.writeFile('/root/offered', text);
+      const script = `
+        dump() { nix-store --dump /root/offered; }
+        mkdir -p ${CACHE}/nar && dump > ${CACHE}/nar/$1.nar
+        hash=sha256:$(nix-hash --type sha256 --base32 --flat ${CACHE}/nar/$1.nar)
+        size=$(wc -c < ${CACHE}/nar/$1.nar)
+        printf 'StorePath: %s\\nURL: nar/%s.nar\\nCompression: none\\nFileHash: %s\\nFileSize: %s\\nNarHash: %s\\nNarSize: %s\\nReferences: \\n' \
+          "$2" "$1" $hash $size $hash $size > ${CACHE}/$1.narinfo`;
+      await home.exec(['sh', '-ec', script, 'sh', path.slice('/nix/store/'.length).slice(0, 32), path]);
+    }
+  });
+
   describe('derivations whose outputs have no path before they are built', () => {
     test('are built at home, and so is what needs them', async () => {
       const result = await mesh.build(home, workload('content-addressed', 'dependant', '--print-out-paths'));
@@ -129,6 +170,15 @@ describe.skipIf(requireLab(['sid']))('what crosses the mesh', () => {
         ['addressed-dependant', 'h1'],
       ]);
       expect(readStore(home, result.stdout.trim())).toMatch(/^content of /);
+    });
+
+    test('and by nobody else', async () => {
+      const { code, stderr } = await mesh.build(
+        home,
+        workload('content-addressed', 'addressed', '--not', 'h1'),
+      );
+      expect(code).toBe(100);
+      expect(stderr).toMatch(/No machine can build addressed, which needs .* and its home to build it/);
     });
 
     test('are told with the paths they got', async () => {

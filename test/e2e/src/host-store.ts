@@ -45,10 +45,15 @@ export function outputsOf(host: Host, drvPath: string): string[] {
   return [...derivationOn(host, drvPath).outputs.values()].map(({ path }) => path);
 }
 
-/** Lets a host's Nix offer more system features. Before its agent starts, which looks once. */
-export async function offerFeatures(host: Host, features: string): Promise<void> {
+/** Adds lines to a host's `nix.conf`. Before its agent starts, which looks once. */
+export async function addNixConf(host: Host, lines: string): Promise<void> {
   const path = '/etc/nix/nix.conf';
-  await host.writeFile(path, `${await host.readFile(path)}extra-system-features = ${features}\n`);
+  await host.writeFile(path, `${await host.readFile(path)}${lines}`);
   await host.stopDaemon();
   await host.startDaemon();
+}
+
+/** Lets a host's Nix offer more system features. Before its agent starts. */
+export async function offerFeatures(host: Host, features: string): Promise<void> {
+  await addNixConf(host, `extra-system-features = ${features}\n`);
 }
