@@ -220,14 +220,52 @@ describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
     ]);
   });
 
+  /** Builds the same or different things on several machines at once; answers what each got. */
+  async function builtAtOnce(args: readonly (readonly [Host, readonly string[]])[]) {
+    const results = await Promise.all(args.map(([host, more]) => mesh.build(host, [...more, '--json'])));
+    return results.map(({ code, stderr, stdout, report }, index) => {
+      expect(code, stderr).toBe(0);
+      const [{ drvPath, outputs }] = JSON.parse(stdout);
+      const text = readStore(args[index]![0], outputs.out);
+      return { drvPath: drvPath as string, text, report: soundReport(report) };
+    });
+  }
+
+  /** Whoever came late found it built; nobody built it again. */
+  async function expectBuiltOnce(drvPaths: Iterable<string>, reports: readonly JobReport[]): Promise<void> {
+    for (const drvPath of drvPaths) {
+      expect(await builtOn(lab.hosts, outputsOf(home, drvPath)[0]!), drvPath).toHaveLength(1);
+      const told = reports
+        .flatMap(({ derivations }) => derivations)
+        .filter((each) => each.drvPath === drvPath);
+      expect(
+        told.filter(({ outcome }) => outcome === 'built'),
+        drvPath,
+      ).toHaveLength(1);
+    }
+  }
+
   test('two jobs of two machines build what both need once', async () => {
     const work = workload('shared');
-    const reports = await Promise.all([built(home, [...work, 'left']), built(second, [...work, 'right'])]);
-    const slow = reports.map((report) => report.derivations.find(({ name }) => name === 'slow'));
-    expect(slow.map((derivation) => derivation?.outcome).sort()).toEqual(['built', 'valid']);
-    const [output] = outputsOf(home, slow[0]!.drvPath);
-    expect(await builtOn(lab.hosts, output!)).toHaveLength(1);
-    expect(resultOf(home, reports[0]!, 'left')).toBe('slow\nown\n');
-    expect(resultOf(second, reports[1]!, 'right')).toBe('slow\nown\n');
+    const [left, right] = await builtAtOnce([
+      [home, [...work, 'left']],
+      [second, [...work, 'right']],
+    ]);
+    const inputs = [...derivationOn(home, left!.drvPath).inputDrvs.keys()];
+    await expectBuiltOnce([left!.drvPath, ...inputs], [left!.report, right!.report]);
+    expect([left!.text, right!.text]).toEqual(['slow\nown\n', 'slow\nown\n']);
+  });
+
+  test('the same job from all machines at once is built once', async () => {
+    const work = workload('wide', '--arg', 'n', '6', '--argstr', 'seconds', '0.5');
+    const jobs = await builtAtOnce(lab.hosts.map((host) => [host, work] as const));
+    const { drvPath } = jobs[0]!;
+    const all = [drvPath, ...derivationOn(home, drvPath).inputDrvs.keys()];
+    expect(all).toHaveLength(7);
+    await expectBuiltOnce(
+      all,
+      jobs.map(({ report }) => report),
+    );
+    for (const { text } of jobs) expect(text).toBe('0\n1\n2\n3\n4\n5\n');
   });
 });
