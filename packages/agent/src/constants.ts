@@ -2,6 +2,8 @@
 export const AHEAD_SLOTS = 1;
 /** How long a home waits for a member to note its claims; a member that is slower loses its say. */
 export const CLAIM_TIMEOUT_MS = 1_000;
+/** What a home has built it tells the others' homes this late at most; a job that waits for it loses no more than this once. */
+export const RELEASE_DELAY_MS = 50;
 /** Log lines of a build wait this long for company before they cross the network. */
 export const LOG_FLUSH_MS = 50;
 /** A chunk of log on the wire; a build that prints faster is slowed by its pipe. */

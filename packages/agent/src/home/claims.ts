@@ -1,9 +1,10 @@
-import type { Channel, Clock, Logger, MeshNet } from '@mesh/net';
+import type { Channel, Clock, Logger, MeshNet, Timer } from '@mesh/net';
 import type { HomeEffect, HomeEvent } from '@mesh/schedule';
 import { type ClaimMessage, claimsProtocol } from '@mesh/wire';
-import { CLAIM_TIMEOUT_MS } from '../constants.ts';
+import { CLAIM_TIMEOUT_MS, RELEASE_DELAY_MS } from '../constants.ts';
 
 type ClaimEffect = Extract<HomeEffect, { type: 'claim' | 'release' }>;
+type Releases = Extract<HomeEffect, { type: 'release' }>['releases'];
 type Dispatch = (event: WithoutNow<HomeEvent>) => void;
 type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
 
@@ -29,6 +30,8 @@ export class Claims {
   readonly #streams = new Map<string, Channel<ClaimMessage, ClaimMessage>>();
   readonly #opening = new Map<string, Promise<void>>();
   readonly #pending = new Map<number, Pending>();
+  /** Releases for all, held back for company: a chain of small builds would send one to everybody every few milliseconds. */
+  #heldBack: { releases: Releases[number][]; timer: Timer } | undefined;
 
   constructor(components: ClaimsComponents) {
     this.#components = components;
@@ -54,22 +57,33 @@ export class Claims {
 
   perform(effect: ClaimEffect): void {
     if (effect.type === 'release') {
-      const message: ClaimMessage = {
-        type: 'released',
-        derivations: effect.releases.map(({ drvPath, stamp, outcome }) => ({
-          drvPath,
-          stamp,
-          outcome: outcome.type,
-          holders: outcome.type === 'built' ? [...outcome.holders] : [],
-        })),
-      };
-      for (const peerId of this.#audience(effect.to)) this.#send(peerId, message);
+      if (effect.to === undefined) this.#holdBack(effect.releases);
+      else this.#send(effect.to, releaseMessage(effect.releases));
       return;
     }
+    // What was released before this claim is heard before it.
+    this.#sendHeldBack();
     const { stamp, drvs } = effect;
     const audience = this.#audience(effect.to);
     if (effect.to === undefined) this.#await(stamp, audience);
     for (const peerId of audience) this.#send(peerId, { type: 'claim', stamp, drvPaths: [...drvs] });
+  }
+
+  #holdBack(releases: Releases): void {
+    if (this.#heldBack !== undefined) this.#heldBack.releases.push(...releases);
+    else {
+      const timer = this.#components.clock.after(RELEASE_DELAY_MS, () => this.#sendHeldBack());
+      this.#heldBack = { releases: [...releases], timer };
+    }
+  }
+
+  #sendHeldBack(): void {
+    const held = this.#heldBack;
+    if (held === undefined) return;
+    this.#heldBack = undefined;
+    held.timer.cancel();
+    const message = releaseMessage(held.releases);
+    for (const peerId of this.#audience(undefined)) this.#send(peerId, message);
   }
 
   #audience(to: string | undefined): string[] {
@@ -159,4 +173,16 @@ export class Claims {
         this.#components.logger.debug({ err: error, peerId }, 'a claims message was not sent');
       });
   }
+}
+
+function releaseMessage(releases: Releases): ClaimMessage {
+  return {
+    type: 'released',
+    derivations: releases.map(({ drvPath, stamp, outcome }) => ({
+      drvPath,
+      stamp,
+      outcome: outcome.type,
+      holders: outcome.type === 'built' ? [...outcome.holders] : [],
+    })),
+  };
 }
