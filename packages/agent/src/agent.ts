@@ -100,8 +100,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         // An untrusted user may sign nothing; its outputs serve this machine alone.
         if (trust !== 'untrusted') await transfer.signOutputs(outputs);
       },
-      missingPaths: (error) =>
-        isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [],
+      missingPaths: lostPaths,
     },
   );
   const home = new Home(
@@ -118,7 +117,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),
-    isLost: (error) => isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE',
+    lostPaths,
     onJobsChanged: () => announce(),
   });
   const control = new ControlHandler({
@@ -179,6 +178,11 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       pool.close();
     },
   };
+}
+
+/** Paths that no member could give. */
+function lostPaths(error: unknown): string[] {
+  return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
 }
 
 async function publish(

@@ -67,6 +67,8 @@ function handle(step: Step, event: HomeEvent): void {
     case 'outputs-lost': {
       const derivation = state.graph.get(event.drvPath);
       if (derivation?.status !== 'built') break;
+      // Who could not give them would only say again that it has them.
+      for (const holder of derivation.holders) derivation.avoid.add(holder);
       derivation.holders.clear();
       rebuildIfNeeded(step, derivation);
       break;

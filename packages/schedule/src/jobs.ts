@@ -67,7 +67,7 @@ function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]):
 function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
   const { state } = step;
   const jobs = new Set<JobId>();
-  const avoid = new Set<string>();
+  const avoid = new Set(node.avoid);
   const dependencies = new Set(node.dependencies);
   const derivation: Derivation = {
     drvPath: node.drvPath,

@@ -68,7 +68,8 @@ export function machineFailed(step: Step, lease: Lease, message: string): void {
     message,
   });
   if (derivation.failures >= state.maxAttempts) {
-    const times = `${derivation.failures} attempts on ${derivation.avoid.size} machine(s)`;
+    const machines = derivation.avoid.size;
+    const times = `${derivation.failures} attempts on ${machines} machine${machines === 1 ? '' : 's'}`;
     fail(step, derivation, {
       type: 'failed',
       kind: 'machines',

@@ -30,6 +30,8 @@ export interface DerivationNode {
   readonly predictedMs: number;
   /** Store paths; may be empty where they are not known before the build (content-addressed). */
   readonly outputs: readonly string[];
+  /** Workers that get it only where no other can: they said they had its outputs and could not give them. */
+  readonly avoid?: readonly PeerId[];
 }
 
 /** What a worker says it can do. `isHome` marks the home's own worker: at distance zero, and the last resort. */

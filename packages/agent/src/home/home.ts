@@ -31,11 +31,14 @@ export interface RunEnd {
   ok: boolean;
   cancelled: boolean;
   failed: readonly string[];
+  /** Why it was cut short: paths that members were said to hold and nobody could give, with who was said to. */
+  lost: ReadonlyMap<string, readonly string[]>;
 }
 
 /** One pass of a job through the scheduler; a job whose result was lost makes another. */
 interface Run {
   job: Job;
+  lost: Map<string, readonly string[]>;
   resolve(end: RunEnd): void;
 }
 
@@ -61,6 +64,7 @@ export class Home {
   readonly #slots = new Map<string, number>();
   readonly #runs = new Map<string, Run>();
   readonly #planned = new Map<string, PlannedDerivation>();
+  readonly #held = new Set<string>();
   readonly #producers = new Map<string, string>();
   readonly #granted = new Map<string, Granted>();
 
@@ -134,9 +138,17 @@ export class Home {
     // Ahead of need: evaluation takes longer than opening streams.
     this.#workers.callAll();
     return new Promise((resolve) => {
-      this.#runs.set(runId, { job, resolve });
+      this.#runs.set(runId, { job, lost: new Map(), resolve });
       this.#dispatch({ type: 'job-added', job: runId, options });
     });
+  }
+
+  /** These paths need no build, because members have them. */
+  hold(held: ReadonlyMap<string, readonly string[]>): void {
+    for (const [path, peers] of held) {
+      this.#held.add(path);
+      for (const peer of peers) this.holders.add(path, peer);
+    }
   }
 
   add(runId: string, derivations: readonly PlannedDerivation[]): void {
@@ -281,7 +293,8 @@ export class Home {
     const run = this.#runs.get(effect.job);
     if (run === undefined) return;
     this.#runs.delete(effect.job);
-    for (const drvPath of effect.skipped) {
+    // What was lost is planned again, with what was cut short.
+    for (const drvPath of run.lost.size > 0 ? [] : effect.skipped) {
       run.job.finished(drvPath, {
         outcome: effect.cancelled ? 'cancelled' : 'skipped',
         peerId: null,
@@ -291,10 +304,11 @@ export class Home {
     }
     if (this.#runs.size === 0) {
       this.#planned.clear();
+      this.#held.clear();
       this.#producers.clear();
       this.#granted.clear();
     }
-    run.resolve({ ok: effect.ok, cancelled: effect.cancelled, failed: effect.failed });
+    run.resolve({ ok: effect.ok, cancelled: effect.cancelled, failed: effect.failed, lost: run.lost });
   }
 
   #runsOf(jobs: readonly string[]): Run[] {
@@ -346,7 +360,7 @@ export class Home {
         );
         break;
       case 'returned':
-        this.#lost(message.missing);
+        this.#lost(peerId, message.lease, message.missing);
         this.#dispatch({
           type: 'returned',
           peerId,
@@ -369,13 +383,24 @@ export class Home {
     }
   }
 
-  /** Inputs that no member could give a worker: whoever built them must do it again. */
-  #lost(paths: readonly string[]): void {
+  /**
+   * Inputs that no member could give a worker. What was built for a job is built again; what was left out of its plan, because a
+   * member had it, makes the job plan anew.
+   */
+  #lost(peerId: string, lease: string, paths: readonly string[]): void {
+    const granted = this.#granted.get(lease);
+    if (granted === undefined || granted.peerId !== peerId) return;
     for (const path of paths) {
-      const drvPath = this.#producers.get(path);
+      const holders = this.holders.of(path);
       this.holders.dropPath(path);
-      if (drvPath !== undefined) this.#dispatch({ type: 'outputs-lost', drvPath });
+      const producer = this.#producers.get(path);
+      if (producer !== undefined) this.#dispatch({ type: 'outputs-lost', drvPath: producer });
+      else if (this.#held.has(path)) {
+        for (const run of this.#runs.values())
+          if (run.job.timelines.has(granted.drvPath)) run.lost.set(path, holders);
+      }
     }
+    for (const [runId, run] of [...this.#runs]) if (run.lost.size > 0) this.cancel(runId);
   }
 
   #eachJob(peerId: string, lease: string, tell: (job: Job, drvPath: string) => void): void {

@@ -7,7 +7,7 @@ import type { Home, RunEnd } from '../home/home.ts';
 import { batches } from './batches.ts';
 import { replay, untilEvaluated } from './build-inputs.ts';
 import { Job } from './job.ts';
-import { Planner, type PlannerComponents, type Wanted } from './planner.ts';
+import { type Distrust, Planner, type PlannerComponents, type Wanted } from './planner.ts';
 
 /** Brings wanted paths home. */
 export interface ResultFetcher {
@@ -27,8 +27,8 @@ export interface JobRunnerComponents {
   /** Roots these paths for the time of a job; returns the way out. */
   rootPaths(): Promise<{ add(paths: string[]): Promise<void>; release(): void }>;
   randomId(): string;
-  /** Whether this error says that nobody has a path any more. */
-  isLost(error: unknown): boolean;
+  /** The paths that nobody could give, if that is what this error says. */
+  lostPaths(error: unknown): readonly string[];
   /** Says to the mesh how many jobs run here. */
   onJobsChanged(): void;
 }
@@ -97,7 +97,7 @@ export class JobRunner {
     let roots: Awaited<ReturnType<typeof rootPaths>> | undefined;
     try {
       roots = await rootPaths();
-      const end = await this.#runOnce(job, inputs, signal, roots.add, 0);
+      const end = await this.#runOnce(job, inputs, signal, roots.add);
       if (end.cancelled || signal.aborted) job.end('cancelled');
       else job.end(end.failed.length > 0 || !end.ok ? 'failed' : 'built');
       await this.#announceEnd(job);
@@ -120,11 +120,12 @@ export class JobRunner {
     inputs: AsyncIterable<BuildInput>,
     signal: AbortSignal,
     root: (paths: string[]) => Promise<void>,
-    pass: number,
+    pass = 0,
+    distrust: Distrust = new Map(),
   ): Promise<RunEnd> {
     const { home, onJobsChanged } = this.#components;
     const runId = pass === 0 ? job.id : `${job.id}.${pass}`;
-    const planner = new Planner(this.#components.planner);
+    const planner = new Planner(this.#components.planner, distrust);
     const ended = home.begin(runId, job, this.#selectors(job.options));
     onJobsChanged();
     const cancel = (): void => home.cancel(runId);
@@ -140,15 +141,20 @@ export class JobRunner {
     home.seal(runId);
     const end = await ended;
     signal.removeEventListener('abort', cancel);
+    const again = (lost: Distrust, error: Error): Promise<RunEnd> => {
+      if (pass >= MAX_REPLANS) throw error;
+      job.emit({ type: 'note', level: 'warn', message: `${error.message} Planning again.` });
+      return this.#runOnce(job, replay(job.wanted), signal, root, pass + 1, new Map([...distrust, ...lost]));
+    };
+    if (end.lost.size > 0 && !signal.aborted) return again(end.lost, inputsLost(end.lost));
     if (end.cancelled || job.options.dryRun || (!end.ok && !job.options.keepGoing)) return end;
     try {
       await this.#fetchResults(job, planner, new Set(end.failed), signal, root);
     } catch (error) {
       if (signal.aborted) return { ...end, cancelled: true };
-      if (!this.#components.isLost(error) || pass >= MAX_REPLANS) throw error;
-      const message = 'A machine left with a result before it came home; building what was lost again.';
-      job.emit({ type: 'note', level: 'warn', message });
-      return this.#runOnce(job, replay(job.wanted), signal, root, pass + 1);
+      const lost = this.#components.lostPaths(error);
+      if (lost.length === 0 || !(error instanceof Error)) throw error;
+      return again(new Map(lost.map((path) => [path, home.holders.of(path)])), error);
     }
     return end;
   }
@@ -169,7 +175,7 @@ export class JobRunner {
       if (pass === 0) job.wanted.push(...batch);
       await root(batch.map((wanted) => wanted.drvPath));
       const plan = await planner.plan(batch);
-      for (const [path, peers] of plan.held) for (const peer of peers) home.holders.add(path, peer);
+      home.hold(plan.held);
       for (const { node } of pass === 0 ? [] : plan.derivations) job.reopened(node.drvPath);
       job.planned(plan.derivations, plan.held.size, plan.validCount);
       job.slots = this.#slotsFor(job.options);
@@ -319,6 +325,12 @@ export class JobRunner {
       if (job.state !== 'running') this.#jobs.delete(id);
     }
   }
+}
+
+function inputsLost(lost: Distrust): AgentError {
+  const [path = ''] = lost.keys();
+  const which = lost.size === 1 ? path : `${path} and ${lost.size - 1} other paths`;
+  return new AgentError('BUILD_RESULT_LOST', `No connected member could give ${which} any more.`);
 }
 
 function stopping(): AgentError {

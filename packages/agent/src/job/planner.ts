@@ -41,6 +41,9 @@ export interface PlannerComponents {
   predictMs(name: string, system: string): number;
 }
 
+/** Paths that members were said to hold and could not give: they are not asked for them again, nor, if others can, to build them. */
+export type Distrust = ReadonlyMap<string, readonly string[]>;
+
 interface Visit {
   derivation: Derivation;
   bytes: Uint8Array;
@@ -60,9 +63,11 @@ export class Planner {
   readonly #planned = new Set<string>();
   readonly #valid = new Set<string>();
   readonly #held = new Map<string, string[]>();
+  readonly #distrust: Distrust;
 
-  constructor(components: PlannerComponents) {
+  constructor(components: PlannerComponents, distrust: Distrust = new Map()) {
     this.#components = components;
+    this.#distrust = distrust;
   }
 
   /** The parsed `.drv` at this path. @throws AgentError BUILD_UNREADABLE_DERIVATION */
@@ -80,7 +85,7 @@ export class Planner {
     const paths = unplanned.flatMap(([, visit]) => knownOutputs(visit.derivation, visit.outputs) ?? []);
     const [substitutable, held] = await Promise.all([
       this.#components.querySubstitutable(roots),
-      this.#components.whoHas(paths),
+      this.#components.whoHas(paths.filter((path) => !this.#distrust.has(path))),
     ]);
     for (const [path, peers] of held) this.#held.set(path, peers);
     const derivations = await this.#collect(roots, substitutable);
@@ -165,6 +170,7 @@ export class Planner {
       const paths = knownOutputs((await this.#read(input)).derivation, names);
       inputs.push(...(paths ?? []));
     }
+    const outputPaths = [...derivation.outputs.values()].map((output) => output.path);
     const stays = options.isFixedOutput || options.preferLocalBuild || options.noChroot || options.isBuiltin;
     return {
       node: {
@@ -176,7 +182,8 @@ export class Planner {
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
         predictedMs: offered ? 0 : this.#components.predictMs(derivationName(drvPath), derivation.system),
-        outputs: [...derivation.outputs.values()].map((output) => output.path).filter((path) => path !== ''),
+        outputs: outputPaths.filter((path) => path !== ''),
+        avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],
       },
       derivation,
       bytes,

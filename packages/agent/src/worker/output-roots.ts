@@ -18,11 +18,7 @@ export class OutputRoots {
   }
 
   async keep(home: string, paths: string[]): Promise<void> {
-    let client = await this.#client(home);
-    if (client.closed) {
-      this.#clients.delete(home);
-      client = await this.#client(home);
-    }
+    const client = await this.#client(home);
     await client.addTempRoots(paths);
   }
 
@@ -57,9 +53,17 @@ export class OutputRoots {
     await Promise.all([...this.#clients.keys()].map((home) => this.release(home)));
   }
 
-  #client(home: string): Promise<DaemonClient> {
-    const client = this.#clients.get(home) ?? this.#connect();
-    this.#clients.set(home, client);
-    return client;
+  /** The home's connection; one that broke, or never came about, is replaced. */
+  async #client(home: string): Promise<DaemonClient> {
+    const known = this.#clients.get(home);
+    if (known !== undefined) {
+      // Whoever asked for a connection that never came about was told so.
+      const client = await known.catch(() => undefined);
+      if (client !== undefined && !client.closed) return client;
+      if (this.#clients.get(home) !== known) return this.#client(home);
+    }
+    const opening = this.#connect();
+    this.#clients.set(home, opening);
+    return opening;
   }
 }
