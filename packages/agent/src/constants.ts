@@ -18,6 +18,8 @@ export const LOG_TAIL_LINES = 25;
 export const MAX_FINISHED_JOBS = 50;
 /** Holders named for one input: enough to choose from, few enough for 100,000 inputs. */
 export const MAX_HOLDERS = 8;
+/** Paths whose holders a home has in mind, of all its jobs since it started: some ten jobs as large as jobs get, 100 MB at most. */
+export const MAX_HELD_PATHS = 250_000;
 /** Load is measured and told this often. */
 export const LOAD_INTERVAL_MS = 5_000;
 /** After the wanted outputs were lost with their machine, the job is planned again at most this often. */

@@ -1,4 +1,4 @@
-import { MAX_HOLDERS } from '../constants.ts';
+import { MAX_HELD_PATHS, MAX_HOLDERS } from '../constants.ts';
 
 /** Which members have which store paths, as far as this home has heard. A guess that is wrong costs a question, never a failure. */
 export class Holders {
@@ -7,7 +7,10 @@ export class Holders {
   add(path: string, peerId: string): void {
     const peers = this.#peers.get(path) ?? new Set<string>();
     if (peers.size < MAX_HOLDERS || peers.has(peerId)) peers.add(peerId);
+    // Deleting first keeps the map in order of last mention, oldest first.
+    this.#peers.delete(path);
     this.#peers.set(path, peers);
+    if (this.#peers.size > MAX_HELD_PATHS) this.#peers.delete(this.#peers.keys().next().value!);
   }
 
   of(path: string): string[] {

@@ -7,6 +7,7 @@ import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop } from '../step-loop.ts';
 import { Claims } from './claims.ts';
 import { Holders } from './holders.ts';
+import { Plans } from './plans.ts';
 import { WorkerLinks } from './worker-links.ts';
 
 type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
@@ -38,6 +39,8 @@ export interface RunEnd {
 /** One pass of a job through the scheduler; a job whose result was lost makes another. */
 interface Run {
   job: Job;
+  /** Paths left out of its plan, because members have them. */
+  held: Set<string>;
   lost: Map<string, readonly string[]>;
   resolve(end: RunEnd): void;
 }
@@ -63,9 +66,7 @@ export class Home {
   readonly #workers: WorkerLinks;
   readonly #slots = new Map<string, number>();
   readonly #runs = new Map<string, Run>();
-  readonly #planned = new Map<string, PlannedDerivation>();
-  readonly #held = new Set<string>();
-  readonly #producers = new Map<string, string>();
+  readonly #plans = new Plans();
   readonly #granted = new Map<string, Granted>();
 
   constructor(init: HomeInit, components: HomeComponents) {
@@ -138,24 +139,21 @@ export class Home {
     // Ahead of need: evaluation takes longer than opening streams.
     this.#workers.callAll();
     return new Promise((resolve) => {
-      this.#runs.set(runId, { job, lost: new Map(), resolve });
+      this.#runs.set(runId, { job, held: new Set(), lost: new Map(), resolve });
       this.#dispatch({ type: 'job-added', job: runId, options });
     });
   }
 
   /** These paths need no build, because members have them. */
-  hold(held: ReadonlyMap<string, readonly string[]>): void {
+  hold(runId: string, held: ReadonlyMap<string, readonly string[]>): void {
     for (const [path, peers] of held) {
-      this.#held.add(path);
+      this.#runs.get(runId)?.held.add(path);
       for (const peer of peers) this.holders.add(path, peer);
     }
   }
 
   add(runId: string, derivations: readonly PlannedDerivation[]): void {
-    for (const planned of derivations) {
-      this.#planned.set(planned.node.drvPath, planned);
-      for (const output of planned.node.outputs) this.#producers.set(output, planned.node.drvPath);
-    }
+    this.#plans.add(derivations);
     const nodes = derivations.map((planned) => planned.node);
     if (nodes.length > 0) this.#dispatch({ type: 'derivations-added', job: runId, derivations: nodes });
   }
@@ -221,7 +219,7 @@ export class Home {
 
   #grant(effect: Effect<'grant'>): void {
     const { peerId, lease, attempt, drvPath } = effect;
-    const planned = this.#planned.get(drvPath);
+    const planned = this.#plans.of(drvPath);
     if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
     this.#granted.set(lease, { drvPath, peerId, buildMs: 0, fetched: [] });
     for (const { job } of this.#runs.values()) job.leased(drvPath, peerId, attempt, effect.reason);
@@ -250,7 +248,7 @@ export class Home {
 
   #derivationFinished(effect: Effect<'derivation-finished'>): void {
     const { drvPath, outcome } = effect;
-    const planned = this.#planned.get(drvPath);
+    const planned = this.#plans.of(drvPath);
     const granted =
       'lease' in outcome && outcome.lease !== undefined ? this.#granted.get(outcome.lease) : undefined;
     if (outcome.type === 'built') {
@@ -302,12 +300,9 @@ export class Home {
         fetched: [],
       });
     }
-    if (this.#runs.size === 0) {
-      this.#planned.clear();
-      this.#held.clear();
-      this.#producers.clear();
-      this.#granted.clear();
-    }
+    const others = [...this.#runs.values()].map((other) => other.job.timelines);
+    this.#plans.forget(run.job.timelines.keys(), (drvPath) => others.some((other) => other.has(drvPath)));
+    if (others.length === 0) this.#granted.clear();
     run.resolve({ ok: effect.ok, cancelled: effect.cancelled, failed: effect.failed, lost: run.lost });
   }
 
@@ -393,12 +388,13 @@ export class Home {
     for (const path of paths) {
       const holders = this.holders.of(path);
       this.holders.dropPath(path);
-      const producer = this.#producers.get(path);
-      if (producer !== undefined) this.#dispatch({ type: 'outputs-lost', drvPath: producer });
-      else if (this.#held.has(path)) {
-        for (const run of this.#runs.values())
-          if (run.job.timelines.has(granted.drvPath)) run.lost.set(path, holders);
+      const producer = this.#plans.producerOf(path);
+      if (producer !== undefined) {
+        this.#dispatch({ type: 'outputs-lost', drvPath: producer });
+        continue;
       }
+      for (const run of this.#runs.values())
+        if (run.held.has(path) && run.job.timelines.has(granted.drvPath)) run.lost.set(path, holders);
     }
     for (const [runId, run] of [...this.#runs]) if (run.lost.size > 0) this.cancel(runId);
   }

@@ -175,7 +175,7 @@ export class JobRunner {
       if (pass === 0) job.wanted.push(...batch);
       await root(batch.map((wanted) => wanted.drvPath));
       const plan = await planner.plan(batch);
-      home.hold(plan.held);
+      home.hold(runId, plan.held);
       for (const { node } of pass === 0 ? [] : plan.derivations) job.reopened(node.drvPath);
       job.planned(plan.derivations, plan.held.size, plan.validCount);
       job.slots = this.#slotsFor(job.options);

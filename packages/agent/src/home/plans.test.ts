@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest';
+import type { PlannedDerivation } from '../job/planner.ts';
+import { Plans } from './plans.ts';
+
+const planned = (drvPath: string, ...outputs: string[]) =>
+  ({ node: { drvPath, outputs } }) as unknown as PlannedDerivation;
+
+describe('the plans of a home', () => {
+  it('tell what makes a path, until the last job that needs it is over', () => {
+    const plans = new Plans();
+    plans.add([planned('a.drv', 'a', 'a-dev'), planned('b.drv', 'b')]);
+    expect(['a', 'a-dev', 'b', 'c'].map((path) => plans.producerOf(path))).toEqual([
+      'a.drv',
+      'a.drv',
+      'b.drv',
+      undefined,
+    ]);
+    plans.forget(['a.drv', 'b.drv'], (drvPath) => drvPath === 'b.drv');
+    expect([plans.of('a.drv'), plans.producerOf('a-dev')]).toEqual([undefined, undefined]);
+    expect(plans.of('b.drv')).toMatchObject({ node: { outputs: ['b'] } });
+    plans.forget(['b.drv'], () => false);
+    expect([plans.of('b.drv'), plans.producerOf('b')]).toEqual([undefined, undefined]);
+  });
+});

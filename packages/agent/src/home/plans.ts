@@ -1,0 +1,32 @@
+import type { PlannedDerivation } from '../job/planner.ts';
+
+/** The derivations of the jobs under way, and which of them makes which path. */
+export class Plans {
+  readonly #planned = new Map<string, PlannedDerivation>();
+  readonly #producers = new Map<string, string>();
+
+  add(derivations: readonly PlannedDerivation[]): void {
+    for (const planned of derivations) {
+      this.#planned.set(planned.node.drvPath, planned);
+      for (const output of planned.node.outputs) this.#producers.set(output, planned.node.drvPath);
+    }
+  }
+
+  of(drvPath: string): PlannedDerivation | undefined {
+    return this.#planned.get(drvPath);
+  }
+
+  /** The derivation with this output. */
+  producerOf(path: string): string | undefined {
+    return this.#producers.get(path);
+  }
+
+  /** A job is over: what `isNeeded` by no other goes. A home that always has some job must not keep all it ever had. */
+  forget(drvPaths: Iterable<string>, isNeeded: (drvPath: string) => boolean): void {
+    for (const drvPath of drvPaths) {
+      if (isNeeded(drvPath)) continue;
+      for (const output of this.#planned.get(drvPath)?.node.outputs ?? []) this.#producers.delete(output);
+      this.#planned.delete(drvPath);
+    }
+  }
+}
