@@ -1,6 +1,6 @@
 import type { Connection, ConnectionGater, PeerId } from '@libp2p/interface';
 import { withoutPeerId } from './addresses.ts';
-import type { Clock } from './clock.ts';
+import type { Clock, Timer } from './clock.ts';
 import { MAX_STRANGER_CONNECTIONS, STRANGER_STAY_MS } from './constants.ts';
 import { NetError } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -29,7 +29,8 @@ export class Door {
   readonly #expected = new Map<string, number>();
   /** Strangers let in: their connections. */
   readonly #visitors = new Set<Connection>();
-  #admitting = 0;
+  /** Strangers admitted whose connection is not there yet; should it never come, the place must not stay taken. */
+  readonly #admitted = new Set<{ peerId: string; timer: Timer }>();
 
   constructor(components: DoorComponents) {
     this.#components = components;
@@ -66,7 +67,8 @@ export class Door {
     const { clock, isMember } = this.#components;
     const peerId = connection.remotePeer.toString();
     if (connection.direction !== 'inbound' || isMember(peerId)) return;
-    this.#admitting = Math.max(0, this.#admitting - 1);
+    const admission = [...this.#admitted].find((admitted) => admitted.peerId === peerId);
+    if (admission !== undefined) this.#leave(admission);
     this.#visitors.add(connection);
     clock.after(STRANGER_STAY_MS, () => {
       if (!isMember(peerId))
@@ -84,12 +86,15 @@ export class Door {
     if (strangers.saw(peerId, [withoutPeerId(address)])) {
       logger.info({ peerId, address }, 'A stranger knocked.');
     }
-    if (!isInvitationOpen() || this.#visitors.size + this.#admitting >= MAX_STRANGER_CONNECTIONS) return true;
-    // Its connection is not there yet; should it never come, the place must not stay taken.
-    this.#admitting++;
-    clock.after(STRANGER_STAY_MS, () => {
-      this.#admitting = Math.max(0, this.#admitting - 1);
-    });
+    if (!isInvitationOpen() || this.#visitors.size + this.#admitted.size >= MAX_STRANGER_CONNECTIONS)
+      return true;
+    const admission = { peerId, timer: clock.after(STRANGER_STAY_MS, () => this.#leave(admission)) };
+    this.#admitted.add(admission);
     return false;
+  }
+
+  #leave(admission: { peerId: string; timer: Timer }): void {
+    admission.timer.cancel();
+    this.#admitted.delete(admission);
   }
 }

@@ -2,7 +2,7 @@ import type { RemoteInfo } from 'node:dgram';
 import { BlockList } from 'node:net';
 import type { Answer } from 'dns-packet';
 import multicastDns from 'multicast-dns';
-import type { InterfaceAddress } from '../addresses.ts';
+import { hostOf, type InterfaceAddress } from '../addresses.ts';
 import type { Clock, Timer } from '../clock.ts';
 import { answerDelay, MIN_ANSWER_INTERVAL_MS, pauseBeforeQuery } from './pacing.ts';
 import {
@@ -138,7 +138,9 @@ export class MdnsLink {
       if (peer.peerId === own) continue;
       // Somebody new does not know us yet either, and shall not wait for its next question.
       if (names.some((name) => !this.#heard.has(name))) this.#answerSoon();
-      onPeer(peer);
+      // Nobody's packet shall make us call machines beyond the link it came from.
+      const addresses = peer.addresses.filter((address) => this.#subnet.check(hostOf(address) ?? '', 'ipv4'));
+      if (addresses.length > 0) onPeer({ ...peer, addresses });
     }
     for (const name of names.slice(0, MAX_KNOWN_ANSWERS)) {
       this.#heard.delete(name);
