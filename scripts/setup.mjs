@@ -26,14 +26,16 @@ async function npmPackages() {
   const wanted = createHash('sha256').update(readFileSync(lock)).digest('hex');
   if (!existsSync(installed)) {
     say('installing npm packages (npm ci)');
-    await run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root });
+    await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
   } else {
     const stamped = existsSync(stamp) ? readFileSync(stamp, 'utf8') : undefined;
     if (stamped === wanted) return;
     if (stamped !== undefined || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
       // Not `npm ci`, which empties node_modules under whatever runs from it.
       say('bringing npm packages up to the lock file (npm install)');
-      await run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], { cwd: root });
+      await run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+        cwd: root,
+      });
     }
   }
   writeFileSync(stamp, wanted);

@@ -6,6 +6,9 @@ import { formatTable } from '../render/table.ts';
 import { formatBytes, safeLine } from '../render/text.ts';
 import { type CommonFlags, printJson, printOut, runningAgent, stdoutStyle } from './io.ts';
 
+/** Variants that Nix derives from the native system by itself; the table is wide enough without them. */
+const MICROARCHITECTURE = /^x86_64-v\d-linux$/;
+
 /** `mesh peers`: who belongs to this mesh, what each can do and does, and who else was seen. */
 export async function peers(flags: CommonFlags & { json?: boolean }): Promise<void> {
   const value = await ask(runningAgent(flags), { method: 'peers' });
@@ -46,7 +49,7 @@ function memberRow(member: PeerView, nowMs: number, style: Style): string[] {
   return [
     safeLine(member.name, false),
     state,
-    list(member.systems),
+    list(member.systems.filter((system) => !MICROARCHITECTURE.test(system))),
     list(member.systemFeatures),
     number(member.cores),
     load === null || member.slots === null ? number(member.slots) : `${load.running}/${member.slots}`,
