@@ -164,6 +164,7 @@ const MACHINE_SIGNS = [
   /failed due to signal 9 \(Killed\)/,
   /No space left on device/,
   /Cannot allocate memory/,
+  /lack of free disk space/,
 ];
 
 function failureOutcome(result: BuildResult): LeaseOutcome {
@@ -171,7 +172,19 @@ function failureOutcome(result: BuildResult): LeaseOutcome {
   if (FINAL.has(result.status) && !MACHINE_SIGNS.some((sign) => sign.test(message))) {
     return { type: 'failed', status: result.status, message };
   }
-  return { type: 'machine-failure', message: `${result.status}: ${message}` };
+  return { type: 'machine-failure', message: `${result.status}: ${gist(message)}` };
+}
+
+/** Of a daemon's many lines the one that says why, and the one that blames the machine: they go into a sentence. */
+function gist(message: string): string {
+  const lines = message
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const why = lines.find((line) => line.startsWith('Reason: ')) ?? lines[0] ?? '';
+  const sign = lines.find((line) => MACHINE_SIGNS.some((pattern) => pattern.test(line)));
+  const plain = (line: string): string => line.replace(/^(Reason: |> |note: )/, '').replace(/[.;:]$/, '');
+  return sign === undefined || sign === why ? plain(why) : `${plain(why)} (${plain(sign)})`;
 }
 
 /** What an exception during fetching or building means for the lease: this machine could not, another may. */
