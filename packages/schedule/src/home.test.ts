@@ -219,6 +219,23 @@ describe('a lease', () => {
     expect(grants(after(built('1'), steal('h')))).toEqual(['2 <- h']);
   });
 
+  it('is built elsewhere, if anybody else can, when its machine cannot give it', () => {
+    after(up('h'), up('a'), up('b'), ...job([node('1'), node('2', ['1'])]), steal('a'));
+    after(built('1'));
+    const effects = after({ type: 'outputs-lost', drvPath: '1' }, steal('a'));
+    expect(of('derivation-lost', effects)).toMatchObject([{ drvPath: '1' }]);
+    expect(grants(effects)).toEqual([]);
+    expect(grants(after(steal('b')))).toEqual(['1 <- b']);
+    after(built('1'), { type: 'worker-down', peerId: 'b' });
+    expect(grants(after({ type: 'worker-down', peerId: 'h' }, steal('a')))).toEqual(['1 <- a']);
+  });
+
+  it('goes to a machine that it should avoid only where no other can build it', () => {
+    after(up('a'), up('b'), ...job([node('1', [], { avoid: ['a'] })]), steal('a'));
+    expect(home.leases.size).toBe(0);
+    expect(grants(after({ type: 'worker-down', peerId: 'b' }))).toEqual(['1 <- a']);
+  });
+
   it('is built again with everything it needs that is gone too', () => {
     const nodes = [node('1'), node('2', ['1']), node('3', ['2'])];
     after(up('h'), up('a'), ...job(nodes), steal('a'));

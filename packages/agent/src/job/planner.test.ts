@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { type Derivation, printDerivation } from '@mesh/nix';
 import { describe, expect, test } from 'vitest';
-import { derivationName, Planner, type PlannerComponents, type Wanted } from './planner.ts';
+import { type Distrust, derivationName, Planner, type PlannerComponents, type Wanted } from './planner.ts';
 
 const HASH = '0123456789abcdfghijklmnpqrsvwxyz';
 const drvPath = (name: string): string => `/nix/store/${HASH}-${name}.drv`;
@@ -39,7 +39,7 @@ class World {
     return { drvPath: drvPath(name), outputs: [] };
   }
 
-  planner(): Planner {
+  planner(distrust?: Distrust): Planner {
     const components: PlannerComponents = {
       queryValidPaths: async (paths) => new Set(paths.filter((path) => this.valid.has(path))),
       querySubstitutable: async () => this.substitutable,
@@ -52,7 +52,7 @@ class World {
         return bytes;
       },
     };
-    return new Planner(components);
+    return new Planner(components, distrust);
   }
 }
 
@@ -89,6 +89,19 @@ describe('a plan', () => {
     expect(plan.derivations.map(({ node }) => node.name)).toEqual(['c']);
     expect(plan.derivations[0]?.inputs).toContain(outPath('b'));
     expect([...plan.held]).toEqual([[outPath('b'), ['peer-2']]]);
+  });
+
+  test('has what a member was to have and could not give, to be built elsewhere if possible', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.held.set(outPath('b'), ['peer-2']);
+    const plan = await world.planner(new Map([[outPath('b'), ['peer-2']]])).plan([root]);
+    expect(plan.derivations.map(({ node }) => [node.name, node.avoid]).sort()).toEqual([
+      ['a', []],
+      ['b', ['peer-2']],
+      ['c', []],
+    ]);
+    expect(plan.held.size).toBe(0);
   });
 
   test('lets Nix realise what a substituter offers, without its inputs', async () => {
