@@ -118,7 +118,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),
     lostPaths,
-    onJobsChanged: () => announce(),
+    onJobsChanged: () => {
+      if (home.running > 0 && net.connectedMembers().length > 0) transfer.prepare();
+      announce();
+    },
   });
   const control = new ControlHandler({
     net,

@@ -45,6 +45,8 @@ export interface Transfer {
   /** Begins to serve the own store to members. */
   start(): void;
   stop(): Promise<void>;
+  /** Something will be fetched or served soon: what takes time to start is started. */
+  prepare(): void;
   /** See {@link Fetcher.fetchClosure}. */
   fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult>;
   /** See {@link whoHas}. */
@@ -114,6 +116,10 @@ class AgentTransfer implements Transfer {
     this.#unsubscribe?.();
     this.#client.close();
     await this.#dataPlane.close();
+  }
+
+  prepare(): void {
+    this.#dataPlane.prepare();
   }
 
   fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult> {

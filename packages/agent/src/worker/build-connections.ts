@@ -5,17 +5,30 @@ import { IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
 /** However busy it is: what a connection has rooted must be free for garbage collection some time. */
 const MAX_CONNECTION_AGE_MS = 60_000;
 
+/** A daemon connection that builds run on, one at a time, and what is known of it. */
+export interface BuildConnection {
+  readonly client: DaemonClient;
+  /** Paths seen to be valid after they were rooted here: they stay so for as long as the connection lives, unasked. */
+  readonly atHand: Set<string>;
+}
+
+interface Kept extends BuildConnection {
+  readonly openedMs: number;
+  /** Options in force, so that they are sent again only when they change. */
+  options?: string;
+  timer?: Timer;
+}
+
 /**
- * Connections to nix-daemon that builds run on, one build at a time each. Kept for the next build, because connecting costs a fork of
- * the daemon (5 to 8 ms). What temporary roots a connection holds it holds until it has idled for a while, or is old.
+ * Connections to nix-daemon that builds run on. Kept for the next build, because connecting costs a fork of the daemon (5 to 8 ms),
+ * and because what the last build made is at hand for the next without a question. What temporary roots a connection holds it
+ * holds until it has idled for a while, or is old.
  */
 export class BuildConnections {
   readonly #clock: Clock;
   readonly #connect: () => Promise<DaemonClient>;
-  readonly #idle: { client: DaemonClient; timer: Timer }[] = [];
-  /** Options in force on each connection, so that they are sent again only when they change. */
-  readonly #options = new WeakMap<DaemonClient, string>();
-  readonly #openedMs = new WeakMap<DaemonClient, number>();
+  /** The last one used first: a chain of builds finds its inputs at hand. */
+  readonly #idle: Kept[] = [];
   #closed = false;
 
   constructor(clock: Clock, daemonSocket: string | undefined) {
@@ -25,51 +38,49 @@ export class BuildConnections {
   }
 
   /** A connection for one build, with these options in force. @throws NixError of the daemon */
-  async take(options: DaemonOptions): Promise<DaemonClient> {
-    const client = this.#kept() ?? (await this.#open());
+  async take(options: DaemonOptions): Promise<BuildConnection> {
+    const connection = this.#kept() ?? (await this.#open());
     const wanted = JSON.stringify(options);
-    if (this.#options.get(client) === wanted) return client;
+    if (connection.options === wanted) return connection;
     try {
-      await client.setOptions(options);
+      await connection.client.setOptions(options);
     } catch (error) {
-      client.close();
+      connection.client.close();
       throw error;
     }
-    this.#options.set(client, wanted);
-    return client;
+    connection.options = wanted;
+    return connection;
   }
 
   /** Only after a build that ended by itself; any other connection is to be closed instead. */
-  giveBack(client: DaemonClient): void {
-    const ageMs = this.#clock.monotonic() - (this.#openedMs.get(client) ?? 0);
-    if (this.#closed || ageMs >= MAX_CONNECTION_AGE_MS) client.close();
-    if (client.closed) return;
-    const timer = this.#clock.after(IDLE_BUILD_CONNECTION_MS, () => {
-      const at = this.#idle.findIndex((kept) => kept.client === client);
-      if (at >= 0) this.#idle.splice(at, 1);
-      client.close();
+  giveBack(connection: BuildConnection): void {
+    const kept = connection as Kept;
+    const ageMs = this.#clock.monotonic() - kept.openedMs;
+    if (this.#closed || ageMs >= MAX_CONNECTION_AGE_MS) kept.client.close();
+    if (kept.client.closed) return;
+    kept.timer = this.#clock.after(IDLE_BUILD_CONNECTION_MS, () => {
+      this.#idle.splice(this.#idle.indexOf(kept), 1);
+      kept.client.close();
     });
-    this.#idle.push({ client, timer });
+    this.#idle.push(kept);
   }
 
   close(): void {
     this.#closed = true;
     for (const { client, timer } of this.#idle.splice(0)) {
-      timer.cancel();
+      timer?.cancel();
       client.close();
     }
   }
 
-  async #open(): Promise<DaemonClient> {
-    const client = await this.#connect();
-    this.#openedMs.set(client, this.#clock.monotonic());
-    return client;
+  async #open(): Promise<Kept> {
+    return { client: await this.#connect(), atHand: new Set(), openedMs: this.#clock.monotonic() };
   }
 
-  #kept(): DaemonClient | undefined {
+  #kept(): Kept | undefined {
     for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
-      kept.timer.cancel();
-      if (!kept.client.closed) return kept.client;
+      kept.timer?.cancel();
+      if (!kept.client.closed) return kept;
     }
     return undefined;
   }

@@ -1,7 +1,6 @@
 import {
   type BasicDerivation,
   type BuildResult,
-  type DaemonClient,
   type DaemonEvent,
   type Derivation,
   isSuccess,
@@ -11,7 +10,7 @@ import {
 } from '@mesh/nix';
 import type { LeaseInput, LeaseMessage, LeaseOutcome } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
-import type { BuildConnections } from './build-connections.ts';
+import type { BuildConnection, BuildConnections } from './build-connections.ts';
 
 export interface BuildProgress {
   /** One line; the build's output waits while this does. */
@@ -32,16 +31,16 @@ export interface BuildInit {
  * outputs are signed: temporary roots live on it, and closing it kills the build.
  */
 export class DerivationBuild implements AsyncDisposable {
-  readonly #client: DaemonClient;
+  readonly #connection: BuildConnection;
   readonly #init: BuildInit;
   readonly #derivation: Derivation;
-  readonly #close = (): void => this.#client.close();
+  readonly #close = (): void => this.#connection.client.close();
   /** Nothing is under way on the connection, so another build may have it. */
   #settled = false;
   #disposed = false;
 
-  private constructor(client: DaemonClient, init: BuildInit, derivation: Derivation) {
-    this.#client = client;
+  private constructor(connection: BuildConnection, init: BuildInit, derivation: Derivation) {
+    this.#connection = connection;
     this.#init = init;
     this.#derivation = derivation;
     init.signal.addEventListener('abort', this.#close, { once: true });
@@ -52,7 +51,7 @@ export class DerivationBuild implements AsyncDisposable {
     init.signal.throwIfAborted();
     const { lease } = init;
     const derivation = parseDerivation(lease.derivation, lease.drvPath);
-    const client = await init.connections.take({
+    const connection = await init.connections.take({
       maxBuildJobs: 1,
       buildCores: lease.cores,
       useSubstitutes: lease.method === 'realise',
@@ -65,13 +64,11 @@ export class DerivationBuild implements AsyncDisposable {
         ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
       },
     });
-    const build = new DerivationBuild(client, init, derivation);
+    const build = new DerivationBuild(connection, init, derivation);
     try {
       if (init.signal.aborted) throw new AgentError('WORK_CANCELLED', 'The build was cancelled.');
-      await client.addTempRoots([
-        ...lease.inputs.map((input) => input.path),
-        ...build.#knownOutputs().values(),
-      ]);
+      const unknown = lease.inputs.map((input) => input.path).filter((path) => !connection.atHand.has(path));
+      if (unknown.length > 0) await connection.client.addTempRoots(unknown);
       build.#settled = true;
       return build;
     } catch (error) {
@@ -80,11 +77,14 @@ export class DerivationBuild implements AsyncDisposable {
     }
   }
 
-  /** The inputs that are not in this store. */
+  /** The inputs that are not in this store; once fetched, they are kept by this build's roots. */
   async missingInputs(): Promise<LeaseInput[]> {
-    const { inputs } = this.#init.lease;
-    const valid = await this.#client.queryValidPaths(inputs.map((input) => input.path));
-    return inputs.filter((input) => !valid.has(input.path));
+    const { client, atHand } = this.#connection;
+    const unknown = this.#init.lease.inputs.filter((input) => !atHand.has(input.path));
+    if (unknown.length === 0) return [];
+    const valid = await client.queryValidPaths(unknown.map((input) => input.path));
+    for (const path of valid) atHand.add(path);
+    return unknown.filter((input) => !valid.has(input.path));
   }
 
   /** Builds, passing on the log as it comes. Never throws for a failed build: that is an outcome. */
@@ -103,7 +103,10 @@ export class DerivationBuild implements AsyncDisposable {
     if (!isSuccess(result.status)) return failureOutcome(result);
     const known = this.#knownOutputs();
     const paths = known.size > 0 ? known : result.builtOutputs;
-    const infos = await this.#client.queryPathInfos(paths.values());
+    const { client, atHand } = this.#connection;
+    // The daemon roots what it builds on the connection it builds it for.
+    for (const path of paths.values()) atHand.add(path);
+    const infos = await client.queryPathInfos(paths.values());
     const outputs = [...paths].map(([name, path]) => ({
       name,
       path,
@@ -122,17 +125,17 @@ export class DerivationBuild implements AsyncDisposable {
     this.#init.signal.removeEventListener('abort', this.#close);
     if (this.#disposed) return;
     this.#disposed = true;
-    if (this.#settled && !this.#init.signal.aborted) this.#init.connections.giveBack(this.#client);
-    else this.#client.close();
+    if (this.#settled && !this.#init.signal.aborted) this.#init.connections.giveBack(this.#connection);
+    else this.#connection.client.close();
   }
 
   async #build(derivation: BasicDerivation, progress: BuildProgress): Promise<BuildResult> {
     const { lease } = this.#init;
-    const realise = lease.method === 'realise' || this.#client.trust === 'untrusted';
-    if (!realise)
-      return this.#follow(this.#client.buildDerivation(lease.drvPath, derivation, 'normal'), progress);
+    const { client } = this.#connection;
+    const realise = lease.method === 'realise' || client.trust === 'untrusted';
+    if (!realise) return this.#follow(client.buildDerivation(lease.drvPath, derivation, 'normal'), progress);
     const results = await this.#follow(
-      this.#client.buildPathsWithResults([`${lease.drvPath}!*`], 'normal'),
+      client.buildPathsWithResults([`${lease.drvPath}!*`], 'normal'),
       progress,
     );
     const result = results[0];

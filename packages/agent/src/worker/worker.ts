@@ -21,6 +21,8 @@ export interface InputFetcher {
     inputs: readonly { path: string; holders: readonly string[] }[],
     options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
   ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
+  /** There will be something to fetch or to serve soon. */
+  prepare(): void;
 }
 
 export interface WorkerInit {
@@ -122,8 +124,10 @@ export class Worker {
     switch (message.type) {
       case 'advertise':
         this.#dispatch({ type: message.work ? 'home-advertised' : 'home-withdrawn', home });
-        if (message.work) this.#components.roots.retain(home);
-        else this.#components.roots.releaseSoon(home);
+        if (message.work) {
+          if (home !== this.#init.self) this.#components.fetcher.prepare();
+          this.#components.roots.retain(home);
+        } else this.#components.roots.releaseSoon(home);
         break;
       case 'lease':
         this.#leased(home, message);
