@@ -87,8 +87,12 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       incarnation,
       capability,
       aheadSlots: AHEAD_SLOTS,
-      // Nix 2.34 can miss the end of a connection and build on for nobody; with a `min-free` it looks up every ten seconds.
-      overrides: nix.minFreeBytes === 0 ? { 'min-free': '1' } : {},
+      settings: {
+        cores: nix.cores,
+        maxSilentTimeSeconds: nix.maxSilentTimeSeconds,
+        // Nix 2.34 can miss the end of a connection and build on for nobody; with a `min-free` it looks up every ten seconds.
+        overrides: nix.minFreeBytes === 0 ? { 'min-free': '1' } : {},
+      },
     },
     {
       clock,

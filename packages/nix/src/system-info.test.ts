@@ -29,6 +29,7 @@ test('settings are picked out of what Nix shows', () => {
     'system-features': { value: ['kvm', 'benchmark'] },
     'max-jobs': { value: 2 },
     cores: { value: 0 },
+    'max-silent-time': { value: 600 },
     sandbox: { value: true },
     'trusted-users': { value: ['root'] },
   };
@@ -39,6 +40,7 @@ test('settings are picked out of what Nix shows', () => {
     systemFeatures: ['benchmark', 'kvm'],
     maxJobs: 2,
     cores: 0,
+    maxSilentTimeSeconds: 600,
     sandbox: true,
     trustedUsers: ['root'],
     allowedUsers: [],

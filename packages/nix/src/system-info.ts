@@ -13,6 +13,8 @@ export interface NixSystemInfo {
   readonly maxJobs: number;
   /** Cores a build is told to use; 0 is all. */
   readonly cores: number;
+  /** Seconds without output after which a build is stopped; 0 is never. */
+  readonly maxSilentTimeSeconds: number;
   readonly sandbox: boolean | 'relaxed';
   readonly trustedUsers: readonly string[];
   readonly allowedUsers: readonly string[];
@@ -113,6 +115,7 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     systemFeatures: [...new Set([...list('system-features'), ...features])].sort(),
     maxJobs: number('max-jobs', 1),
     cores: number('cores', 0),
+    maxSilentTimeSeconds: number('max-silent-time', 0),
     sandbox: sandbox === 'relaxed' ? 'relaxed' : sandbox === true || sandbox === 'true',
     trustedUsers: list('trusted-users'),
     allowedUsers: list('allowed-users'),

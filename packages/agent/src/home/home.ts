@@ -6,6 +6,7 @@ import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop } from '../step-loop.ts';
 import { Claims } from './claims.ts';
+import { Grants } from './grants.ts';
 import { Holders } from './holders.ts';
 import { Plans } from './plans.ts';
 import { WorkerLinks } from './worker-links.ts';
@@ -45,14 +46,6 @@ interface Run {
   resolve(end: RunEnd): void;
 }
 
-/** What the home knows of a lease it gave out. */
-interface Granted {
-  drvPath: string;
-  peerId: string;
-  buildMs: number;
-  fetched: { peer: string; bytes: number }[];
-}
-
 /**
  * The agent where jobs were submitted: owns their graphs, ready queue and leases. Carries out what the home state machine decides:
  * leases go to workers over the work protocol, this machine's own worker included.
@@ -67,7 +60,7 @@ export class Home {
   readonly #slots = new Map<string, number>();
   readonly #runs = new Map<string, Run>();
   readonly #plans = new Plans();
-  readonly #granted = new Map<string, Granted>();
+  readonly #grants = new Grants();
 
   constructor(init: HomeInit, components: HomeComponents) {
     this.#init = init;
@@ -181,7 +174,7 @@ export class Home {
           attempt: effect.attempt,
           reason: effect.reason.slice(0, 500),
         });
-        this.#granted.delete(effect.lease);
+        this.#grants.end(effect.lease);
         break;
       case 'advertise':
         this.#workers.send(effect.peerId, { type: 'advertise', work: effect.work });
@@ -202,7 +195,7 @@ export class Home {
       case 'attempt-failed':
         for (const { job } of this.#runs.values())
           job.requeued(effect.drvPath, effect.peerId, effect.message);
-        this.#granted.delete(effect.lease);
+        this.#grants.end(effect.lease);
         break;
       case 'impossible':
         // The `derivation-finished` that follows tells the job.
@@ -218,26 +211,13 @@ export class Home {
   }
 
   #grant(effect: Effect<'grant'>): void {
-    const { peerId, lease, attempt, drvPath } = effect;
+    const { peerId, attempt, drvPath } = effect;
     const planned = this.#plans.of(drvPath);
     if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
-    this.#granted.set(lease, { drvPath, peerId, buildMs: 0, fetched: [] });
     for (const { job } of this.#runs.values()) job.leased(drvPath, peerId, attempt, effect.reason);
-    this.#workers.send(peerId, {
-      type: 'lease',
-      lease,
-      attempt,
-      kind: 'derivation',
-      request: effect.request,
-      job: effect.job,
-      drvPath,
-      derivation: planned.bytes,
-      inputs: planned.inputs.map((path) => ({ path, holders: this.#holdersOf(path) })),
-      method: planned.method,
-      ahead: effect.ahead,
-      cores: 0,
-      leaseMs: Math.max(100, effect.deadline - this.#components.clock.monotonic()),
-    });
+    const inputs = planned.inputs.map((path) => ({ path, holders: this.#holdersOf(path) }));
+    const nowMs = this.#components.clock.monotonic();
+    this.#workers.send(peerId, this.#grants.give(effect, planned, inputs, nowMs));
   }
 
   /** What nobody has built for this home it has itself: sources, and what was valid here at the start. */
@@ -250,7 +230,7 @@ export class Home {
     const { drvPath, outcome } = effect;
     const planned = this.#plans.of(drvPath);
     const granted =
-      'lease' in outcome && outcome.lease !== undefined ? this.#granted.get(outcome.lease) : undefined;
+      'lease' in outcome && outcome.lease !== undefined ? this.#grants.of(outcome.lease) : undefined;
     if (outcome.type === 'built') {
       for (const output of outcome.outputs) this.holders.add(output.path, outcome.peerId);
       // To build it, that machine had to have the inputs.
@@ -278,7 +258,7 @@ export class Home {
     }
     const log = runs[0]?.job.logs.get(drvPath)?.lines() ?? [];
     if (peerId !== null && peerId !== this.#init.self && log.length > 0) this.#storeLog(drvPath, log);
-    if ('lease' in outcome && outcome.lease !== undefined) this.#granted.delete(outcome.lease);
+    if ('lease' in outcome && outcome.lease !== undefined) this.#grants.end(outcome.lease);
   }
 
   #storeLog(drvPath: string, lines: string[]): void {
@@ -302,7 +282,7 @@ export class Home {
     }
     const others = [...this.#runs.values()].map((other) => other.job.timelines);
     this.#plans.forget(run.job.timelines.keys(), (drvPath) => others.some((other) => other.has(drvPath)));
-    if (others.length === 0) this.#granted.clear();
+    if (others.length === 0) this.#grants.clear();
     run.resolve({ ok: effect.ok, cancelled: effect.cancelled, failed: effect.failed, lost: run.lost });
   }
 
@@ -366,8 +346,8 @@ export class Home {
         });
         break;
       case 'result': {
-        const granted = this.#granted.get(message.lease);
-        if (granted !== undefined && granted.peerId === peerId) {
+        const granted = this.#grants.heldBy(peerId, message.lease);
+        if (granted !== undefined) {
           granted.buildMs = message.buildMs;
           granted.fetched = message.fetched;
         }
@@ -383,8 +363,8 @@ export class Home {
    * member had it, makes the job plan anew.
    */
   #lost(peerId: string, lease: string, paths: readonly string[]): void {
-    const granted = this.#granted.get(lease);
-    if (granted === undefined || granted.peerId !== peerId) return;
+    const granted = this.#grants.heldBy(peerId, lease);
+    if (granted === undefined) return;
     for (const path of paths) {
       const holders = this.holders.of(path);
       this.holders.dropPath(path);
@@ -400,8 +380,8 @@ export class Home {
   }
 
   #eachJob(peerId: string, lease: string, tell: (job: Job, drvPath: string) => void): void {
-    const granted = this.#granted.get(lease);
-    if (granted === undefined || granted.peerId !== peerId) return;
+    const granted = this.#grants.heldBy(peerId, lease);
+    if (granted === undefined) return;
     for (const { job } of this.#runs.values()) tell(job, granted.drvPath);
   }
 

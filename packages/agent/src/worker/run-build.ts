@@ -18,11 +18,19 @@ export interface BuildProgress {
   onPhase(phase: string): void;
 }
 
+/** What this machine's nix.conf says of every build: a client's options would replace it. */
+export interface BuildSettings {
+  /** For leases that do not say; 0 is all. */
+  cores: number;
+  maxSilentTimeSeconds: number;
+  /** Further settings by name. */
+  overrides: Readonly<Record<string, string>>;
+}
+
 export interface BuildInit {
   lease: LeaseMessage;
   connections: BuildConnections;
-  /** Nix settings for this machine's builds. */
-  overrides: Readonly<Record<string, string>>;
+  settings: BuildSettings;
   signal: AbortSignal;
 }
 
@@ -53,13 +61,15 @@ export class DerivationBuild implements AsyncDisposable {
     const derivation = parseDerivation(lease.derivation, lease.drvPath);
     const connection = await init.connections.take({
       maxBuildJobs: 1,
-      buildCores: lease.cores,
+      buildCores: lease.cores === 0 ? init.settings.cores : lease.cores,
+      maxSilentTimeSeconds: init.settings.maxSilentTimeSeconds,
       useSubstitutes: lease.method === 'realise',
-      keepGoing: false,
+      // A substituter that offered and then fails is no reason to fail.
+      tryFallback: lease.method === 'realise',
       // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
       // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
       overrides: {
-        ...init.overrides,
+        ...init.settings.overrides,
         builders: '',
         ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
       },

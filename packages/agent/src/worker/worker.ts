@@ -13,7 +13,7 @@ import { StepLoop } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { LogBatch } from './log-batch.ts';
 import type { OutputRoots } from './output-roots.ts';
-import { DerivationBuild, machineFailure } from './run-build.ts';
+import { type BuildSettings, DerivationBuild, machineFailure } from './run-build.ts';
 
 /** Brings the inputs of a lease into this store. */
 export interface InputFetcher {
@@ -32,8 +32,7 @@ export interface WorkerInit {
   incarnation: string;
   capability: MachineCapability;
   aheadSlots: number;
-  /** Nix settings for every build here. */
-  overrides: Readonly<Record<string, string>>;
+  settings: BuildSettings;
 }
 
 export interface WorkerComponents {
@@ -230,7 +229,7 @@ export class Worker {
       held.build = DerivationBuild.open({
         lease: message,
         connections: this.#components.connections,
-        overrides: this.#init.overrides,
+        settings: this.#init.settings,
         signal: controller.signal,
       });
       const missing = await (await held.build).missingInputs();
