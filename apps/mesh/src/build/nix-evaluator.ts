@@ -10,15 +10,21 @@ export interface NixEvaluatorInit {
   cwd: string;
 }
 
-/** Evaluation by Nix's own commands, as the user who runs this one. @mesh/nix is loaded here and not at start-up. */
+/**
+ * Evaluation by Nix's own commands, as the user who runs this one. Of @mesh/nix only what starts Nix is loaded first; what reads
+ * derivations is loaded while Nix evaluates.
+ */
 export async function createNixEvaluator({ file, args, argstrs, cwd }: NixEvaluatorInit): Promise<Evaluator> {
-  const nix = await import('@mesh/nix');
+  const { nixInstantiate, flakeDerivations } = await import('@mesh/nix/evaluation');
   return {
     instantiate(attributes, signal) {
       if (file === undefined) throw new Error('an attribute without a file');
-      return nix.nixInstantiate({ file, attrs: attributes, args, argstrs, cwd, signal });
+      return nixInstantiate({ file, attrs: attributes, args, argstrs, cwd, signal });
     },
-    flake: (reference, signal) => nix.flakeDerivations([reference], { cwd, signal }),
-    readDerivation: (drvPath) => nix.readDerivation(drvPath),
+    flake: (reference, signal) => flakeDerivations([reference], { cwd, signal }),
+    async readDerivation(drvPath) {
+      const { readDerivation } = await import('@mesh/nix/derivation-files');
+      return readDerivation(drvPath);
+    },
   };
 }

@@ -83,7 +83,7 @@ async function linkResults(outLink: string, results: readonly BuildResult[]): Pr
     results.map(({ outputs }) => outputs),
   );
   if (links.length === 0) return;
-  const { DaemonClient } = await import('@mesh/nix');
+  const { DaemonClient } = await import('@mesh/nix/daemon');
   const daemon = await DaemonClient.connect({});
   try {
     for (const { link, target } of links) {
