@@ -18,6 +18,7 @@ import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
 import { BuildConnections } from './worker/build-connections.ts';
+import { OutputKeeper } from './worker/output-keeper.ts';
 import { OutputRoots } from './worker/output-roots.ts';
 import { Worker } from './worker/worker.ts';
 
@@ -80,6 +81,11 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     stateDir,
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
   })({ net, identity: net.identity, daemon: pool, logger });
+  const roots = new OutputRoots(clock, () => DaemonClient.connect(daemon));
+  // An untrusted user may sign nothing; its outputs serve this machine alone.
+  const signOutputs = async (outputs: string[]): Promise<void> => {
+    if (trust !== 'untrusted') await transfer.signOutputs(outputs);
+  };
   const worker = new Worker(
     {
       self: net.self.peerId,
@@ -99,11 +105,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       logger,
       fetcher: transfer,
       connections: new BuildConnections(clock, init.daemonSocket),
-      roots: new OutputRoots(clock, () => DaemonClient.connect(daemon)),
-      signOutputs: async (outputs) => {
-        // An untrusted user may sign nothing; its outputs serve this machine alone.
-        if (trust !== 'untrusted') await transfer.signOutputs(outputs);
-      },
+      roots,
+      keeper: new OutputKeeper({ clock, logger, roots, signOutputs }),
       missingPaths: lostPaths,
     },
   );

@@ -32,3 +32,5 @@ export const RESULT_ROOT_MS = 30_000;
 export const LEAVE_TIMEOUT_MS = 1_000;
 /** Outputs stay rooted where they were built this long after their home has nothing left to build: its results are on their way. */
 export const OUTPUT_ROOT_MS = 120_000;
+/** Outputs are rooted and signed this long after the first of a batch was built: well within the life of the connection that built it. */
+export const KEEP_DELAY_MS = 500;

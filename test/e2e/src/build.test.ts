@@ -1,10 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { type Host, Lab, LabMesh, repositoryRoot, requireLab } from '@mesh/lab';
+import { type Host, Lab, LabMesh, repositoryRoot, requireLab, until } from '@mesh/lab';
 import type { JobReport } from '@mesh/wire';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtOn, derivationOn, offerFeatures, outputsOf, readStore, validOn } from './host-store.ts';
+import {
+  builtOn,
+  derivationOn,
+  offerFeatures,
+  outputsOf,
+  readStore,
+  signersOn,
+  validOn,
+} from './host-store.ts';
 import { soundReport } from './sound-report.ts';
 import { workload } from './workload.ts';
 
@@ -89,6 +97,20 @@ describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
       ),
     ).toEqual([]);
     expect(await validOn(home, outputsOf(home, root.drvPath))).toEqual(outputsOf(home, root.drvPath));
+  });
+
+  test('outputs are signed where they were built, with the key of that machine', async () => {
+    const report = await built(home, workload('wide', '--arg', 'n', '4', '--argstr', 'seconds', '0.1'));
+    const { members } = await mesh.peers(home);
+    for (const { drvPath, peer } of report.derivations) {
+      const host = lab.host(peer!);
+      const key = `mesh-${members.find((member) => member.name === peer)!.peerId}`;
+      for (const output of outputsOf(home, drvPath)) {
+        await until(`the signature of ${output}`, 10_000, async () =>
+          (await signersOn(host, output)).includes(key) ? true : undefined,
+        );
+      }
+    }
   });
 
   test('its report is what mesh report and mesh jobs tell', async () => {

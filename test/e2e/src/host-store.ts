@@ -26,6 +26,12 @@ export async function builtOn(hosts: readonly Host[], path: string): Promise<str
   return hosts.filter((_, index) => infos[index]?.ultimate === true).map((host) => host.name);
 }
 
+/** Names of the keys that a host's store has signatures of for this path. */
+export async function signersOn(host: Host, path: string): Promise<string[]> {
+  const info = await ask(host, async (daemon) => daemon.queryPathInfo(path));
+  return (info?.signatures ?? []).map((signature) => signature.slice(0, signature.indexOf(':')));
+}
+
 /** A path and all it refers to, as a host's Nix has them. */
 export async function closureOn(host: Host, path: string): Promise<string[]> {
   return (await host.exec(['nix-store', '--query', '--requisites', path])).stdout.trim().split('\n');

@@ -12,6 +12,7 @@ import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { LogBatch } from './log-batch.ts';
+import type { OutputKeeper } from './output-keeper.ts';
 import type { OutputRoots } from './output-roots.ts';
 import { type BuildSettings, DerivationBuild, machineFailure } from './run-build.ts';
 
@@ -41,8 +42,7 @@ export interface WorkerComponents {
   fetcher: InputFetcher;
   connections: BuildConnections;
   roots: OutputRoots;
-  /** Signs paths built here with this machine's key. */
-  signOutputs(paths: string[]): Promise<void>;
+  keeper: OutputKeeper;
   /** Inputs that no member could give, if that is what this error says. */
   missingPaths(error: unknown): string[];
 }
@@ -68,12 +68,14 @@ export class Worker {
   readonly #loop: StepLoop<WorkerMachineEvent, WorkerMachineEffect>;
   readonly #channels = new Map<string, WorkChannel<WorkerMessage, HomeMessage>>();
   readonly #held = new Map<string, Held>();
+  readonly #keeper: OutputKeeper;
   #building = 0;
   #idle: (() => void)[] = [];
 
   constructor(init: WorkerInit, components: WorkerComponents) {
     this.#init = init;
     this.#components = components;
+    this.#keeper = components.keeper;
     const state = initialWorker({
       self: init.self,
       incarnation: init.incarnation,
@@ -115,6 +117,7 @@ export class Worker {
     this.#loop.stop();
     for (const held of this.#held.values()) held.controller.abort();
     if (this.#building > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#keeper.stop();
     this.#components.connections.close();
     await this.#components.roots.releaseAll();
   }
@@ -293,7 +296,7 @@ export class Worker {
       held.buildMs = clock.monotonic() - startedMs;
       await log.flush();
       if (outcome.type !== 'built') return outcome;
-      this.#keep(
+      this.#keeper.keep(
         home,
         outcome.outputs.map((output) => output.path),
       );
@@ -304,21 +307,6 @@ export class Worker {
       }
       return machineFailure(error);
     }
-  }
-
-  /**
-   * Roots and signs what was built. The home need not wait for it: the build's own connection roots the outputs for a while, and a
-   * path that is asked for sooner is signed as it is served.
-   */
-  #keep(home: string, paths: string[]): void {
-    const { roots, signOutputs, logger } = this.#components;
-    const keep = async (): Promise<void> => {
-      await roots.keep(home, paths);
-      await signOutputs(paths);
-    };
-    keep().catch((error: unknown) =>
-      logger.warn({ err: error, paths }, 'outputs could not be rooted and signed'),
-    );
   }
 
   #forget(lease: string): void {
