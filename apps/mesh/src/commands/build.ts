@@ -1,20 +1,17 @@
 import { access, constants, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { evaluate } from '../build/evaluate.ts';
+import { type EarlyEvaluation, evaluateEarly } from '../build/early-evaluation.ts';
+import { evaluate, type WantedDerivation } from '../build/evaluate.ts';
 import { parseInstallables } from '../build/installable.ts';
 import { watchInterrupts } from '../build/interrupts.ts';
 import { createNixEvaluator } from '../build/nix-evaluator.ts';
 import { agentOptions, type BuildFlags, checkBuildFlags, splitPairs } from '../build/options.ts';
-import { startOwnAgent } from '../build/own-agent.ts';
-import { chooseRenderer } from '../build/renderer-choice.ts';
-import { replaceLink, resultLinks } from '../build/result-links.ts';
-import { type BuildResult, runBuild } from '../build/run-build.ts';
+import type { BuildResult } from '../build/run-build.ts';
 import { CliError, EXIT, usageError } from '../errors.ts';
-import { ownUid, printJson, printOut, runningAgent } from './io.ts';
 
 const STORE_DIR = '/nix/store';
 
-/** `mesh build`: evaluates here, builds on the mesh, links the results here. */
+/** `mesh build`: evaluates here, builds on the mesh, links the results here. What is not needed to start Nix is loaded afterwards. */
 export async function build(args: readonly string[], flags: BuildFlags): Promise<void> {
   checkBuildFlags(flags);
   const cwd = process.cwd();
@@ -26,6 +23,25 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
   });
   const [argExprs, argStrings] = [splitPairs(flags.arg), splitPairs(flags.argstr)];
   if (flags.report !== undefined) await checkWritable(flags.report);
+  const evaluation = evaluateEarly(async function* (signal) {
+    const evaluator = await createNixEvaluator({ file, args: argExprs, argstrs: argStrings, cwd });
+    yield* evaluate(installables, evaluator, signal);
+  });
+  try {
+    await carryOut(evaluation, flags, cwd);
+  } finally {
+    evaluation.cancel();
+  }
+}
+
+async function carryOut(
+  evaluation: EarlyEvaluation<WantedDerivation>,
+  flags: BuildFlags,
+  cwd: string,
+): Promise<void> {
+  const [{ chooseRenderer }, { runBuild }, { ownUid, printJson, printOut, runningAgent }] = await Promise.all(
+    [import('../build/renderer-choice.ts'), import('../build/run-build.ts'), import('./io.ts')],
+  );
   const renderer = chooseRenderer(flags.logFormat, process.stderr, process.env, {
     verbose: flags.verbose ?? false,
     logs: flags.printBuildLogs ?? false,
@@ -44,13 +60,10 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
   let results: BuildResult[];
   try {
     results = await runBuild({
-      async *evaluate(signal) {
-        const evaluator = await createNixEvaluator({ file, args: argExprs, argstrs: argStrings, cwd });
-        yield* evaluate(installables, evaluator, signal);
-      },
+      evaluate: (signal) => evaluation.items(signal),
       ports: {
         running: runningAgent(flags),
-        startOwn: () => startOwnAgent(surroundings),
+        startOwn: async () => (await import('../build/own-agent.ts')).startOwnAgent(surroundings),
         onOwn: () =>
           renderer.note(
             'no agent is running on this machine; this build brings its own (`mesh agent` starts one)',
@@ -78,6 +91,7 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
 }
 
 async function linkResults(outLink: string, results: readonly BuildResult[]): Promise<void> {
+  const { replaceLink, resultLinks } = await import('../build/result-links.ts');
   const links = resultLinks(
     outLink,
     results.map(({ outputs }) => outputs),
