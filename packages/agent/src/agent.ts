@@ -25,6 +25,8 @@ import { Worker } from './worker/worker.ts';
 export interface AgentInit {
   stateDir?: string;
   socketDir?: string;
+  /** Served too, unless another agent is there already. */
+  defaultSocketDir?: string;
   name?: string;
   listenPort?: number;
   /** Multiaddrs of agents to call. */
@@ -136,9 +138,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     version: AGENT_VERSION,
     nixVersion: capability.nixVersion,
   });
-  const server = init.serveControl
-    ? new ControlServer(init.socketDir ?? paths.socketDir, control, logger)
-    : undefined;
+  const serveAt = (dir: string): ControlServer => new ControlServer(dir, control, logger);
+  const server = init.serveControl ? serveAt(init.socketDir ?? paths.socketDir) : undefined;
+  const defaultServer =
+    init.serveControl && init.defaultSocketDir !== undefined ? serveAt(init.defaultSocketDir) : undefined;
   let loadTimer: NodeJS.Timeout | undefined;
   announce = () => void publish(net, capability, worker.running, home.running);
 
@@ -147,6 +150,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     net,
     async start() {
       await server?.start();
+      await defaultServer?.start().catch((error: unknown) => {
+        // Another agent is this machine's: this one is found by its own directory.
+        logger.info({ err: error }, 'not served where commands look that name no directory');
+      });
       const [homeEnd, workerEnd] = memoryChannelPair<HomeMessage, WorkerMessage>();
       home.attachOwnWorker(homeEnd);
       void worker.serve(net.self.peerId, workerEnd);
@@ -181,6 +188,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       clearInterval(loadTimer);
       await runner.stop();
       await server?.stop();
+      await defaultServer?.stop();
       await home.stop();
       await worker.stop();
       await net.stop();

@@ -20,8 +20,10 @@ export async function startOwnAgent(
 ): Promise<{ port: ControlPort; close(): Promise<void> }> {
   const { createAgent } = await import('@mesh/agent');
   const warn = (first: unknown, message?: string) => init.warn(message ?? String(first));
+  const { stateDir, socketDir } = resolvePaths(init);
   const agent = await createAgent({
-    ...resolvePaths(init),
+    stateDir,
+    socketDir,
     serveControl: true,
     // Any free port: this agent does the calling.
     listenPort: 0,
