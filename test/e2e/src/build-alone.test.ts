@@ -1,4 +1,4 @@
-import { type Host, Lab, LabMesh, requireLab } from '@mesh/lab';
+import { type Host, Lab, LabMesh, requireLab, until } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readStore, validOn } from './host-store.ts';
 import { soundReport } from './sound-report.ts';
@@ -32,6 +32,18 @@ describe.skipIf(requireLab(['sid']))('mesh build where no agent runs', () => {
     expect(readStore(home, result)).toBe('0\n1\n2\n3\n');
     expect(processes(home).sort()).toEqual(before);
     expect((await home.exec(['mesh', 'peers'], { check: false })).code).toBe(1);
+  });
+
+  test('an agent with a state directory of its own is this machine’s while there is no other', async () => {
+    const agent = member.spawn(['mesh', 'agent', '--name', 'apart', '--state-dir', '/root/apart']);
+    const named = ['mesh', 'status', '--state-dir', '/root/apart'];
+    await until('the agent', 20_000, async () =>
+      (await member.exec(named, { check: false })).code === 0 ? true : undefined,
+    );
+    expect((await member.exec(['mesh', 'status'])).stdout).toContain('apart');
+    await agent.kill('SIGTERM');
+    expect((await agent.exited).code).toBe(0);
+    expect((await member.exec(['mesh', 'status'], { check: false })).code).toBe(1);
   });
 
   test('by a user whom nix-daemon does not trust, too', async () => {
