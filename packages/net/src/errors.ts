@@ -8,7 +8,6 @@ export type NetErrorCode =
   | 'NET_NOT_ADMIN'
   | 'NET_CLOSED'
   | 'NET_SLOW_PEER'
-  | 'NET_SILENT_PEER'
   | 'NET_REMOTE'
   | 'NET_BAD_RECORD'
   | 'NET_BAD_PEER_ID'

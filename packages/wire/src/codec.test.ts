@@ -52,6 +52,16 @@ describe('codec', () => {
     );
   });
 
+  it('says of another version what to do', () => {
+    const versioned = v.object({ version: v.literal(1), name: v.string() });
+    expect(() => decode(versioned, encode({ version: 2, title: 'a' }))).toThrow(
+      expect.objectContaining({
+        code: 'WIRE_BAD_MESSAGE',
+        message: 'A message has version 2, and this agent knows version 1: upgrade the older of the two.',
+      }),
+    );
+  });
+
   it.each([
     ['integer not in its shortest form', [0x18, 0x01]],
     ['indefinite length', [0x9f, 0x01, 0xff]],

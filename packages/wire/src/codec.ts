@@ -54,12 +54,19 @@ export function decodeUnchecked(bytes: Uint8Array): unknown {
 
 /**
  * `value` as `schema` understands it.
- * @throws {WireError} `WIRE_BAD_MESSAGE`, naming the first field that is wrong
+ * @throws {WireError} `WIRE_BAD_MESSAGE`, naming the first field that is wrong, and for another version what to do
  */
 export function validate<T>(schema: Schema<T>, value: unknown): T {
   const result = v.safeParse(schema, value, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return result.output;
-  const path = v.getDotPath(result.issues[0]);
+  const issue = result.issues[0];
+  const path = v.getDotPath(issue);
+  if (path !== null && /(^|\.)version$/.test(path) && typeof issue.input === 'number') {
+    throw new WireError(
+      'WIRE_BAD_MESSAGE',
+      `A message has version ${issue.input}, and this agent knows version ${issue.expected}: upgrade the older of the two.`,
+    );
+  }
   const where = path === null ? 'its outermost value' : `field "${path.slice(0, 80)}"`;
   throw new WireError('WIRE_BAD_MESSAGE', `A message does not follow its schema at ${where}.`);
 }

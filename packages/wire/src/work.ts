@@ -59,7 +59,6 @@ export const outcomeSchema = v.variant('type', [
   /** The build itself failed: final. */
   v.object({
     type: v.literal('failed'),
-    status: v.pipe(v.string(), v.maxLength(64)),
     message: v.pipe(v.string(), v.maxLength(16_384)),
   }),
   /** This machine could not do it: goes elsewhere. */

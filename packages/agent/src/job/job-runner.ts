@@ -72,7 +72,6 @@ export class JobRunner {
       id: randomId(),
       options,
       home: net.self.peerId,
-      homeName: net.self.name,
       nameOf: (peerId) => this.#nameOf(peerId),
       nowMs: () => clock.monotonic(),
       wallMs: () => clock.now(),

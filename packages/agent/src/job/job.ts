@@ -12,7 +12,6 @@ export interface JobInit {
   id: string;
   options: BuildOptions;
   home: string;
-  homeName: string;
   nameOf(peerId: string): string;
   /** Monotonic, milliseconds. */
   nowMs(): number;

@@ -183,7 +183,7 @@ const MACHINE_SIGNS = [
 function failureOutcome(result: BuildResult): LeaseOutcome {
   const message = result.errorMsg.slice(0, 4_000);
   if (FINAL.has(result.status) && !MACHINE_SIGNS.some((sign) => sign.test(message))) {
-    return { type: 'failed', status: result.status, message };
+    return { type: 'failed', message };
   }
   return { type: 'machine-failure', message: `${result.status}: ${gist(message)}` };
 }

@@ -68,14 +68,12 @@ export class Worker {
   readonly #loop: StepLoop<WorkerMachineEvent, WorkerMachineEffect>;
   readonly #channels = new Map<string, WorkChannel<WorkerMessage, HomeMessage>>();
   readonly #held = new Map<string, Held>();
-  readonly #keeper: OutputKeeper;
   #building = 0;
   #idle: (() => void)[] = [];
 
   constructor(init: WorkerInit, components: WorkerComponents) {
     this.#init = init;
     this.#components = components;
-    this.#keeper = components.keeper;
     const state = initialWorker({
       self: init.self,
       incarnation: init.incarnation,
@@ -117,7 +115,7 @@ export class Worker {
     this.#loop.stop();
     for (const held of this.#held.values()) held.controller.abort();
     if (this.#building > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#keeper.stop();
+    this.#components.keeper.stop();
     this.#components.connections.close();
     await this.#components.roots.releaseAll();
   }
@@ -296,7 +294,7 @@ export class Worker {
       held.buildMs = clock.monotonic() - startedMs;
       await log.flush();
       if (outcome.type !== 'built') return outcome;
-      this.#keeper.keep(
+      this.#components.keeper.keep(
         home,
         outcome.outputs.map((output) => output.path),
       );
@@ -341,7 +339,7 @@ function wireOutcome(outcome: BuildOutcome): LeaseOutcome {
     case 'built':
       return { type: 'built', outputs: outcome.outputs.map((output) => ({ ...output })) };
     case 'failed':
-      return { type: 'failed', status: 'permanent-failure', message: outcome.message };
+      return { type: 'failed', message: outcome.message };
     case 'machine-failure':
       return outcome;
   }
