@@ -2,7 +2,7 @@ import type { Clock } from '@mesh/net';
 import { describe, expect, test } from 'vitest';
 import { StepLoop } from './step-loop.ts';
 
-type Event = { type: 'tick' } | { type: 'say'; text: string };
+type Event = { now: number } & ({ type: 'tick' } | { type: 'say'; text: string });
 type Effect = { type: 'wake-at'; at: number } | { type: 'said'; text: string };
 
 /** Time that tests move; timers go off `earlyMs` before they should, as those of operating systems may. */

@@ -1,22 +1,25 @@
 import type { Clock, Timer } from '@mesh/net';
 
+/** An event before the loop says when it happened. */
+export type WithoutNow<Event> = Event extends unknown ? Omit<Event, 'now'> : never;
+
 export interface StepLoopInit<Event, Effect> {
   clock: Clock;
   /** One decision: pure but for its own state. */
-  step(event: Event & { now: number }): readonly Effect[];
+  step(event: Event): readonly Effect[];
   /** Carries one effect out; must not wait. */
   perform(effect: Exclude<Effect, { type: 'wake-at' }>): void;
   /** The event that a `wake-at` asks for. */
-  tick: Event;
+  tick: WithoutNow<Event>;
 }
 
 /**
  * Drives a state machine of `@mesh/schedule`: events in, effects out, in order, one at a time. An event that comes up while effects
  * are being carried out waits for its turn, so that the machine never sees itself half done.
  */
-export class StepLoop<Event extends { type: string }, Effect extends { type: string }> {
+export class StepLoop<Event extends { type: string; now: number }, Effect extends { type: string }> {
   readonly #init: StepLoopInit<Event, Effect>;
-  readonly #queue: Event[] = [];
+  readonly #queue: WithoutNow<Event>[] = [];
   #running = false;
   #wake: Timer | undefined;
   #stopped = false;
@@ -25,7 +28,7 @@ export class StepLoop<Event extends { type: string }, Effect extends { type: str
     this.#init = init;
   }
 
-  dispatch(event: Event): void {
+  dispatch(event: WithoutNow<Event>): void {
     if (this.#stopped) return;
     this.#queue.push(event);
     if (this.#running) return;
@@ -33,7 +36,7 @@ export class StepLoop<Event extends { type: string }, Effect extends { type: str
     try {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
         const now = this.#init.clock.monotonic();
-        for (const effect of this.#init.step({ ...next, now })) this.#perform(effect, now);
+        for (const effect of this.#init.step({ ...next, now } as Event)) this.#perform(effect, now);
       }
     } finally {
       this.#running = false;

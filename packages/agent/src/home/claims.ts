@@ -2,11 +2,11 @@ import type { Channel, Clock, Logger, MeshNet, Timer } from '@mesh/net';
 import type { HomeEffect, HomeEvent } from '@mesh/schedule';
 import { type ClaimMessage, claimsProtocol } from '@mesh/wire';
 import { CLAIM_TIMEOUT_MS, RELEASE_DELAY_MS } from '../constants.ts';
+import type { WithoutNow } from '../step-loop.ts';
 
 type ClaimEffect = Extract<HomeEffect, { type: 'claim' | 'release' }>;
 type Releases = Extract<HomeEffect, { type: 'release' }>['releases'];
 type Dispatch = (event: WithoutNow<HomeEvent>) => void;
-type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
 
 export interface ClaimsComponents {
   net: MeshNet;

@@ -4,14 +4,13 @@ import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
-import { StepLoop } from '../step-loop.ts';
+import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import { Claims } from './claims.ts';
 import { Grants } from './grants.ts';
 import { Holders } from './holders.ts';
 import { Plans } from './plans.ts';
 import { WorkerLinks } from './worker-links.ts';
 
-type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
 type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
 
 export interface HomeInit {
@@ -70,7 +69,7 @@ export class Home {
       clock: components.clock,
       step: (event) => stepHome(state, event).effects,
       perform: (effect) => this.#perform(effect),
-      tick: { type: 'tick' } as HomeEvent,
+      tick: { type: 'tick' },
     });
     this.#workers = new WorkerLinks({
       net: components.net,
@@ -390,6 +389,6 @@ export class Home {
   }
 
   #dispatch(event: WithoutNow<HomeEvent>): void {
-    this.#loop.dispatch(event as HomeEvent);
+    this.#loop.dispatch(event);
   }
 }

@@ -9,7 +9,7 @@ import {
 import type { HomeMessage, LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
 import type { MachineCapability } from '../machine.ts';
 import type { WorkChannel } from '../memory-channel.ts';
-import { StepLoop } from '../step-loop.ts';
+import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { LogBatch } from './log-batch.ts';
 import type { OutputKeeper } from './output-keeper.ts';
@@ -84,7 +84,7 @@ export class Worker {
       clock: components.clock,
       step: (event) => stepWorker(state, event).effects,
       perform: (effect) => this.#perform(effect),
-      tick: { type: 'tick' } as WorkerMachineEvent,
+      tick: { type: 'tick' },
     });
   }
 
@@ -317,8 +317,8 @@ export class Worker {
     );
   }
 
-  #dispatch(event: DistributiveOmit<WorkerMachineEvent, 'now'>): void {
-    this.#loop.dispatch(event as WorkerMachineEvent);
+  #dispatch(event: WithoutNow<WorkerMachineEvent>): void {
+    this.#loop.dispatch(event);
   }
 
   #send(home: string, message: WorkerMessage): void {
@@ -331,8 +331,6 @@ export class Worker {
       });
   }
 }
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 function wireOutcome(outcome: BuildOutcome): LeaseOutcome {
   switch (outcome.type) {
