@@ -1,3 +1,4 @@
+import { selects } from './machine-selector.ts';
 import type { JobOptions, PeerId, Place, WorkerInfo } from './types.ts';
 
 /** What a derivation asks of a machine, and which machines the jobs that want it leave. */
@@ -19,8 +20,9 @@ export function offers(worker: WorkerInfo, need: Pick<Need, 'system' | 'required
   return need.requiredFeatures.every((feature) => worker.features.includes(feature));
 }
 
-export function allows(policy: Pick<JobOptions, 'only' | 'not'>, peerId: PeerId): boolean {
-  return (policy.only?.includes(peerId) ?? true) && !(policy.not?.includes(peerId) ?? false);
+export function allows(policy: Pick<JobOptions, 'only' | 'not'>, worker: WorkerInfo): boolean {
+  const among = (selectors: JobOptions['only']) => selectors?.some((selector) => selects(selector, worker));
+  return (among(policy.only) ?? true) && !(among(policy.not) ?? false);
 }
 
 function isHomeOnly(place: Place): boolean {
@@ -28,9 +30,9 @@ function isHomeOnly(place: Place): boolean {
 }
 
 /** Whether the jobs that want it, and its own nature, let this worker have it. */
-function permits(need: Pick<Need, 'place' | 'policies'>, { peerId, isHome }: WorkerInfo): boolean {
-  if (isHomeOnly(need.place) && !isHome) return false;
-  return need.place === 'substitute' || need.policies.some((policy) => allows(policy, peerId));
+function permits(need: Pick<Need, 'place' | 'policies'>, worker: WorkerInfo): boolean {
+  if (isHomeOnly(need.place) && !worker.isHome) return false;
+  return need.place === 'substitute' || need.policies.some((policy) => allows(policy, worker));
 }
 
 /**
@@ -64,7 +66,7 @@ export function whyImpossible(
     need.requiredFeatures.length > 0 ? ` and the features ${need.requiredFeatures.join(', ')}` : '';
   const home = isHomeOnly(need.place) ? ', and its home to build it' : '';
   const machines = workers.slice(0, NAMED_MACHINES).map((worker) => {
-    const excluded = !need.policies.some((policy) => allows(policy, worker.peerId));
+    const excluded = !need.policies.some((policy) => allows(policy, worker));
     const none = worker.slots === 0 ? 'takes no builds now' : '';
     const what = [worker.systems.join(' ') || 'no system', worker.features.join(' ') || 'no features'].join(
       ', ',

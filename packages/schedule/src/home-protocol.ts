@@ -149,6 +149,16 @@ export type HomeEffect =
       readonly ahead: boolean;
       /** By the home's clock; the worker gets `deadline - now`. */
       readonly deadline: number;
+      /** Cores the build may use (NIX_BUILD_CORES); the worker gives fewer where fewer are free. */
+      readonly cores: number;
+      /** Memory it is expected to need; 0 where unknown. */
+      readonly memoryBytes: number;
+      /** What it is expected to take on this worker. */
+      readonly expectedMs: number;
+      /** Runs against a lease of the same derivation elsewhere; the first valid result wins. */
+      readonly race: boolean;
+      /** Starts in the slot of this lease of the same worker when that one is built: both are links of one chain. */
+      readonly follows?: LeaseId | undefined;
       /** One sentence with numbers: why this derivation, why this worker. */
       readonly reason: string;
       /** The oldest job that waits for it. */
@@ -195,7 +205,28 @@ export type HomeEffect =
       readonly type: 'advertise';
       readonly peerId: PeerId;
       readonly work: boolean;
+      /** Something is ready that this worker could start now: it counts when slots are shared out between homes. */
+      readonly hungry: boolean;
+      /** Sum of this home's running jobs' priorities, at least one's worth. */
+      readonly weight: number;
       readonly sequence: number;
+    }
+  /** A race is over. `wastedMs` is what the loser had spent; `raceWon` says whether the second runner was first. */
+  | {
+      readonly type: 'race-finished';
+      readonly drvPath: DrvPath;
+      readonly winner: PeerId;
+      readonly loser: PeerId;
+      readonly raceWon: boolean;
+      readonly wastedMs: number;
+    }
+  /** Two builds of one input-addressed derivation gave different bytes; the first is the one in use. */
+  | {
+      readonly type: 'outputs-differ';
+      readonly drvPath: DrvPath;
+      readonly output: string;
+      readonly first: { readonly peerId: PeerId; readonly narHash: string };
+      readonly second: { readonly peerId: PeerId; readonly narHash: string };
     }
   /**
    * To every connected home, or to `to` alone (a newcomer; needs no settling). Answered by `claim-settled` with

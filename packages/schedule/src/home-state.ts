@@ -227,5 +227,12 @@ export function advertise(step: Step, peerId: PeerId, work: boolean): void {
   if (state.advertisedTo.has(peerId) === work) return;
   if (work) state.advertisedTo.add(peerId);
   else state.advertisedTo.delete(peerId);
-  effects.push({ type: 'advertise', peerId, work, sequence: state.nextAdvertisement++ });
+  effects.push({
+    type: 'advertise',
+    peerId,
+    work,
+    hungry: work,
+    weight: 1,
+    sequence: state.nextAdvertisement++,
+  });
 }

@@ -17,6 +17,7 @@ import {
   steal,
   up,
 } from './home-scenario.ts';
+import { machine } from './machine-selector.ts';
 import type { DerivationNode } from './types.ts';
 
 beforeEach(newHome);
@@ -36,7 +37,7 @@ describe('what a free slot gets', () => {
   });
 
   it('stays with the machine that has its inputs, even with a busy slot there and an idle home', () => {
-    after(up('h'), up('a'), ...job([node('1'), node('2', ['1']), node('3', ['2'])], { not: ['h'] }));
+    after(up('h'), up('a'), ...job([node('1'), node('2', ['1']), node('3', ['2'])], { not: [machine('h')] }));
     after(steal('a'), steal('a', true), steal('h'));
     expect(grants(after(built('1')))).toEqual(['2 <- a']);
     home.jobs.get('j');
@@ -70,7 +71,7 @@ describe('who may build', () => {
       node('any', [], { system: 'builtin' }),
     ];
     after(up('h'), up('a', { features: ['kvm'] }), up('b', { systems: ['aarch64-linux'] }));
-    after(...job(nodes, { not: ['h'], keepGoing: true }));
+    after(...job(nodes, { not: [machine('h')], keepGoing: true }));
     expect(grants(after(steal('h'), steal('h')))).toEqual([]);
     expect(grants(after(steal('b'), steal('b'))).sort()).toEqual(['any <- b', 'arm <- b']);
     expect(grants(after(steal('a'), steal('a')))).toEqual(['kvm <- a']);
@@ -80,14 +81,14 @@ describe('who may build', () => {
     after(up('h'), up('a'), steal('a'), ...job([node('source', [], { place: 'prefer-home' })]));
     expect(home.graph.get('source')?.status).toBe('ready');
     expect(grants(after(steal('h')))).toEqual(['source <- h']);
-    const away = job([node('other', [], { place: 'prefer-home' })], { not: ['h'] }, 'k');
+    const away = job([node('other', [], { place: 'prefer-home' })], { not: [machine('h')] }, 'k');
     expect(grants(after(...away))).toEqual(['other <- a']);
   });
 
   it('is the home alone for what only its Nix can build, as far as the job lets it', () => {
     after(up('h'), up('a'), steal('a'), ...job([node('addressed', [], { place: 'home' })]));
     expect(grants(after(steal('h')))).toEqual(['addressed <- h']);
-    const away = job([node('other', [], { place: 'home' })], { not: ['h'] }, 'k');
+    const away = job([node('other', [], { place: 'home' })], { not: [machine('h')] }, 'k');
     expect(grants(after(...away))).toEqual([]);
     clock.now = 5_000;
     const [impossible] = of('impossible', after({ type: 'tick' }));
@@ -97,7 +98,7 @@ describe('who may build', () => {
   it('is the home for what its substituters offer, whatever machines the job chose', () => {
     after(up('h'), up('a'), steal('a'));
     const offered = node('offered', [], { place: 'substitute' });
-    after(...job([offered], { not: ['h'] }));
+    after(...job([offered], { not: [machine('h')] }));
     expect(grants(after(steal('h')))).toEqual(['offered <- h']);
   });
 

@@ -13,6 +13,7 @@ export {
   type Lease,
 } from './home-state.ts';
 export { criticalPath, lowerBoundMs, type MeasuredDerivation } from './lower-bound.ts';
+export { machine, selects } from './machine-selector.ts';
 export * from './types.ts';
 export { stepWorker } from './worker.ts';
 export * from './worker-protocol.ts';

@@ -37,6 +37,10 @@ export function grant(
     drvPath: derivation.drvPath,
     ahead,
     deadline: lease.deadline,
+    cores: 1,
+    memoryBytes: derivation.node.history?.memoryPeakBytes ?? 0,
+    expectedMs: derivation.predictedMs,
+    race: false,
     reason,
     job: firstJob(state, derivation),
   });

@@ -27,11 +27,32 @@ export interface DerivationNode {
   /** Other derivations of the job that must be built first; they may arrive later than this node. */
   readonly dependencies: readonly DrvPath[];
   readonly place: Place;
+  /** Median wall time on a machine of speed 1. */
   readonly predictedMs: number;
+  /** What else is remembered of builds of this name; absent where nothing is. */
+  readonly history?: BuildHistory | undefined;
   /** Store paths; may be empty where they are not known before the build (content-addressed). */
   readonly outputs: readonly string[];
   /** Workers that get it only where no other can: they said they had its outputs and could not give them. */
   readonly avoid?: readonly PeerId[];
+}
+
+/** What earlier builds of a name, or of its family, tell about the next one. */
+export interface BuildHistory {
+  /** Whose times `predictedMs` comes from: builds of the very name, of its family, or of anything at all. */
+  readonly basis: 'name' | 'family' | 'cold';
+  readonly samples: number;
+  /** Standard deviation of the logarithm of the duration: 0 is certain, 1 is off by a factor e. */
+  readonly spread: number;
+  /** Largest memory such a build was seen to use (or to die of). */
+  readonly memoryPeakBytes?: number | undefined;
+  readonly outputBytes?: number | undefined;
+  /** Cores such builds keep busy on average (processor time over wall time). */
+  readonly busyCores?: number | undefined;
+  /** Says why racing it is useless or wrong; absent where it may be raced. */
+  readonly neverRace?: 'non-deterministic' | 'never-wins' | undefined;
+  /** An earlier build ran out of memory: it gets a machine to itself or a bigger one. */
+  readonly ranOutOfMemory?: boolean | undefined;
 }
 
 /** What a worker says it can do. `isHome` marks the home's own worker: at distance zero, and the last resort. */
@@ -42,14 +63,49 @@ export interface WorkerInfo {
   readonly systems: readonly string[];
   readonly features: readonly string[];
   readonly slots: number;
+  /** Processor cores it gives to builds, all together. Absent: as many as slots. */
+  readonly cores?: number | undefined;
+  /** Relative to an ordinary machine, as measured; absent: 1. */
+  readonly speed?: number | undefined;
+  /** Of `systems`, those it can only emulate, with how fast a build is compared to a native one (0.1: ten times slower). */
+  readonly emulated?: Readonly<Record<string, number>> | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly memoryBytes?: number | undefined;
+  /** Memory and store disk free at the moment; absent where it does not say. */
+  readonly freeMemoryBytes?: number | undefined;
+  readonly freeDiskBytes?: number | undefined;
+  /** Measured rate at which this home's bytes reach it; absent: a LAN's. Meaningless for the home itself. */
+  readonly linkBytesPerMs?: number | undefined;
+}
+
+/**
+ * One wish about machines. Of `peer` the name or peer id was looked up already; `name` stands for a machine that is
+ * not known (yet).
+ */
+export type MachineTerm =
+  | { readonly type: 'peer'; readonly peerId: PeerId }
+  | { readonly type: 'name'; readonly value: string }
+  | { readonly type: 'system'; readonly value: string }
+  | { readonly type: 'feature'; readonly value: string }
+  | { readonly type: 'tag'; readonly value: string }
+  | { readonly type: 'cores' | 'speed' | 'memory'; readonly atLeast: number };
+
+/** Machines that suit all of these terms; of several selectors one is enough. `text` is what the user wrote. */
+export interface MachineSelector {
+  readonly text: string;
+  readonly terms: readonly MachineTerm[];
 }
 
 /** Who may build a job's derivations, and whether it goes on after a failure (`-k`). */
 export interface JobOptions {
   /** Only these workers (`--on`, and `--local` as the home alone). Absent: all. */
-  readonly only?: readonly PeerId[] | undefined;
+  readonly only?: readonly MachineSelector[] | undefined;
   /** Never these workers (`--not`). */
-  readonly not?: readonly PeerId[] | undefined;
+  readonly not?: readonly MachineSelector[] | undefined;
+  /** Rather these, where they end about as soon (`--prefer`). */
+  readonly prefer?: readonly MachineSelector[] | undefined;
+  /** Weight against other jobs, here and elsewhere (`--priority`): 1 is ordinary, 2 gets twice as many slots. */
+  readonly priority?: number | undefined;
   readonly keepGoing: boolean;
 }
 
@@ -57,6 +113,8 @@ export interface BuiltOutput {
   readonly name: string;
   readonly path: string;
   readonly narBytes: number;
+  /** `sha256:…` as Nix writes it, for comparing two builds of the same derivation. */
+  readonly narHash?: string | undefined;
 }
 
 /** Times of one build by the worker's own clock, milliseconds; resources where the worker could measure them. */
@@ -75,10 +133,15 @@ export interface BuildTimings {
 export type BuildOutcome =
   | { readonly type: 'built'; readonly outputs: readonly BuiltOutput[]; readonly timings?: BuildTimings }
   | { readonly type: 'failed'; readonly message: string; readonly timings?: BuildTimings }
-  | { readonly type: 'machine-failure'; readonly message: string };
+  | {
+      readonly type: 'machine-failure';
+      readonly message: string;
+      /** It ran out of memory: next it gets a bigger machine, or one to itself. */
+      readonly outOfMemory?: boolean | undefined;
+    };
 
 /**
- * Why a worker gives a lease back unbuilt. `revoked` (the home asked) and `busy` (no slot after all) cost the
+ * Why a worker gives a lease back unbuilt. `revoked` (the home asked) and `busy` (no slot, memory or disk after all) cost the
  * derivation nothing; `machine` counts as a failed attempt and keeps that worker from getting it again.
  */
 export type ReturnReason = 'revoked' | 'busy' | 'machine';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { stepWorker } from './worker.ts';
-import type { WorkerMachineEvent } from './worker-protocol.ts';
+import type { WorkerCapacity, WorkerMachineEvent } from './worker-protocol.ts';
 import { initialWorker, type WorkerState } from './worker-state.ts';
 
 type Event = WorkerMachineEvent extends infer E ? (E extends unknown ? Omit<E, 'now'> : never) : never;
@@ -156,8 +156,8 @@ describe('a worker', () => {
   it('finishes what runs when its slots shrink, and parks no more than the new number', () => {
     after({ type: 'home-advertised', home: 'h' });
     after(leased('l1', 'h', false, 'w-1'));
-    expect(types(after({ type: 'slots', slots: 1 }))).toEqual(['unsteal']);
-    expect(types(after({ type: 'slots', slots: 0 }))).toEqual(['unsteal']);
+    expect(types(after({ type: 'capacity', capacity: capacity(1) }))).toEqual(['unsteal']);
+    expect(types(after({ type: 'capacity', capacity: capacity(0) }))).toEqual(['unsteal']);
     expect(worker.leases.size).toBe(1);
   });
 
@@ -171,3 +171,7 @@ describe('a worker', () => {
     ]);
   });
 });
+
+function capacity(slots: number): WorkerCapacity {
+  return { slots, slotsForOthers: slots, cores: slots, reservedSlots: 0 };
+}

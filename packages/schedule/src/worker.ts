@@ -75,8 +75,8 @@ function handle(state: WorkerState, event: WorkerMachineEvent, effects: WorkerMa
       effects.push(give(lease, 'revoked'));
       break;
     }
-    case 'slots':
-      state.slots = event.slots;
+    case 'capacity':
+      state.slots = event.capacity.slots;
       break;
     case 'tick':
       tick(state, event.now, effects);
@@ -126,7 +126,7 @@ function inputsReady(state: WorkerState, id: LeaseId, effects: WorkerMachineEffe
 
 function build(lease: HeldLease, effects: WorkerMachineEffect[]): void {
   lease.phase = 'building';
-  effects.push({ type: 'build', home: lease.home, drvPath: lease.drvPath, ...ref(lease) });
+  effects.push({ type: 'build', home: lease.home, drvPath: lease.drvPath, cores: 1, ...ref(lease) });
   effects.push({ type: 'started', home: lease.home, ...ref(lease) });
 }
 

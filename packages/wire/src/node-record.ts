@@ -26,6 +26,8 @@ export const loadSchema = v.object({
   loadAverage: amount,
   /** Share of the last ten seconds in which something waited for a processor (PSI `some avg10`), 0 to 100. */
   cpuPressure: v.optional(v.pipe(amount, v.maxValue(100))),
+  /** Likewise for memory (PSI `some avg10`). */
+  memoryPressure: v.optional(v.pipe(amount, v.maxValue(100))),
   memoryAvailableBytes: count,
   diskAvailableBytes: count,
 });
@@ -50,6 +52,12 @@ export const nodeRecordSchema = v.object({
   load: loadSchema,
   /** Speed relative to an ordinary machine (1). */
   speed: amount,
+  /** Systems it only emulates, and how fast compared to a native build. */
+  emulated: v.optional(v.record(text(64), v.pipe(amount, v.maxValue(1)))),
+  /** Words its owner gave it, for `--on tag=…`. */
+  tags: v.optional(v.pipe(v.array(text(64)), v.maxLength(64))),
+  /** Why it takes nobody else's work at the moment; absent: it does. */
+  closed: v.optional(text(200)),
   /** Jobs it is home of at the moment. */
   jobs: count,
 });

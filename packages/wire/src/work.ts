@@ -9,6 +9,8 @@ import { defineProtocol } from './protocol.ts';
 const id = v.pipe(v.string(), v.minLength(1), v.maxLength(128));
 const path = v.pipe(v.string(), v.maxLength(400));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
+const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
 
 /** Messages of a lease: which one, and which attempt at its derivation. */
@@ -32,15 +34,31 @@ export const leaseMessageSchema = v.object({
   /** How the worker gets its outputs: build it, or let Nix realise it (substitution, content-addressed outputs). */
   method: v.picklist(['build', 'realise']),
   ahead: v.boolean(),
-  /** Cores for the build (`cores` / NIX_BUILD_CORES); 0 means the worker's own setting. */
+  /** Cores the build may use (`cores` / NIX_BUILD_CORES), fewer where fewer are free; 0 leaves it to the worker. */
   cores: count,
+  /** Memory it is expected to need; 0 where unknown. */
+  memoryBytes: v.optional(amount, 0),
+  /** What the home expects it to take on this worker; 0 where unknown. */
+  expectedMs: v.optional(amount, 0),
+  /** Runs against another machine's lease of the same derivation. */
+  race: v.optional(v.boolean(), false),
+  /** A lease of the same chain: this one starts in its slot when it is built, its outputs being inputs of this one. */
+  follows: v.optional(id),
   /** The lease ends this long after the last heartbeat. */
   leaseMs: v.pipe(v.number(), v.minValue(100)),
 });
 export type LeaseMessage = v.InferOutput<typeof leaseMessageSchema>;
 
 export const homeMessageSchema = v.variant('type', [
-  v.object({ type: v.literal('advertise'), work: v.boolean() }),
+  v.object({
+    type: v.literal('advertise'),
+    work: v.boolean(),
+    /** Something is ready that this worker could start now. */
+    hungry: v.optional(v.boolean(), true),
+    /** The home's share against other homes. */
+    weight: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0.001), v.maxValue(1_000_000)), 1),
+    sequence: v.optional(count),
+  }),
   leaseMessageSchema,
   v.object({ type: v.literal('revoke'), ...lease }),
   v.object({ type: v.literal('cancel'), ...lease, reason: v.pipe(v.string(), v.maxLength(500)) }),
@@ -51,6 +69,8 @@ export const builtOutputSchema = v.object({
   name: v.pipe(v.string(), v.maxLength(211)),
   path,
   narBytes: count,
+  /** `sha256:…` as Nix writes it. */
+  narHash: v.optional(v.pipe(v.string(), v.maxLength(120))),
 });
 export type BuiltOutput = v.InferOutput<typeof builtOutputSchema>;
 
@@ -62,7 +82,11 @@ export const outcomeSchema = v.variant('type', [
     message: v.pipe(v.string(), v.maxLength(16_384)),
   }),
   /** This machine could not do it: goes elsewhere. */
-  v.object({ type: v.literal('machine-failure'), message: v.pipe(v.string(), v.maxLength(4_096)) }),
+  v.object({
+    type: v.literal('machine-failure'),
+    message: v.pipe(v.string(), v.maxLength(4_096)),
+    outOfMemory: v.optional(v.boolean()),
+  }),
 ]);
 export type LeaseOutcome = v.InferOutput<typeof outcomeSchema>;
 
@@ -74,6 +98,15 @@ export const workerMessageSchema = v.variant('type', [
     systems: v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(64)),
     systemFeatures: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(256)),
     slots: count,
+    cores: v.optional(count),
+    /** Relative to an ordinary machine. */
+    speed: v.optional(v.pipe(amount, v.maxValue(1_000))),
+    /** Systems it only emulates, and how fast compared to a native build. */
+    emulated: v.optional(v.record(text(64), v.pipe(amount, v.maxValue(1)))),
+    tags: v.optional(v.pipe(v.array(text(64)), v.maxLength(64))),
+    memoryBytes: v.optional(amount),
+    freeMemoryBytes: v.optional(amount),
+    freeDiskBytes: v.optional(amount),
   }),
   v.object({ type: v.literal('steal'), request: id, ahead: v.boolean() }),
   v.object({ type: v.literal('unsteal'), request: id }),
@@ -104,8 +137,15 @@ export const workerMessageSchema = v.variant('type', [
     outcome: outcomeSchema,
     /** What the build itself took, by the worker's clock. */
     buildMs: v.pipe(v.number(), v.minValue(0)),
+    /** Processor time and memory of the build, where the worker could measure them. */
+    cpuMs: v.optional(amount),
+    memoryPeakBytes: v.optional(amount),
+    /** Cores the build was given. */
+    cores: v.optional(count),
     /** What this lease made the worker pull, by the peer it came from. */
     fetched: v.pipe(v.array(v.object({ peer: id, bytes: count })), v.maxLength(1_000)),
+    /** How long that took. */
+    fetchMs: v.optional(amount),
   }),
 ]);
 export type WorkerMessage = v.InferOutput<typeof workerMessageSchema>;

@@ -36,7 +36,11 @@ export class Grants {
       inputs,
       method: planned.method,
       ahead: grant.ahead,
-      cores: 0,
+      cores: grant.cores,
+      memoryBytes: grant.memoryBytes,
+      expectedMs: grant.expectedMs,
+      race: grant.race,
+      ...(grant.follows === undefined ? {} : { follows: grant.follows }),
       leaseMs: Math.max(MIN_LEASE_MS, grant.deadline - nowMs),
     };
   }

@@ -176,7 +176,13 @@ export class Home {
         this.#grants.end(effect.lease);
         break;
       case 'advertise':
-        this.#workers.send(effect.peerId, { type: 'advertise', work: effect.work });
+        this.#workers.send(effect.peerId, {
+          type: 'advertise',
+          work: effect.work,
+          hungry: effect.hungry,
+          weight: effect.weight,
+          sequence: effect.sequence,
+        });
         break;
       case 'derivation-finished':
         this.#derivationFinished(effect);
@@ -201,6 +207,9 @@ export class Home {
         break;
       case 'job-finished':
         this.#jobFinished(effect);
+        break;
+      case 'race-finished':
+      case 'outputs-differ':
         break;
       case 'claim':
       case 'release':

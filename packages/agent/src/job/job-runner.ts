@@ -1,5 +1,5 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
-import type { JobOptions } from '@mesh/schedule';
+import { type JobOptions, type MachineSelector, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
@@ -263,15 +263,19 @@ export class JobRunner {
   /** @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
   #selectors(options: BuildOptions): JobOptions {
     const self = this.#components.net.self.peerId;
-    const on = options.local ? [self] : options.on?.flatMap((name) => this.#peersOf(name));
+    const on = options.local ? [machine(self)] : options.on?.flatMap((name) => this.#peersOf(name));
     const not = options.not?.flatMap((name) => this.#peersOf(name));
-    if (!this.#maySubmit() && on !== undefined && !on.includes(self)) {
+    if (
+      !this.#maySubmit() &&
+      options.on !== undefined &&
+      !options.on.flatMap((name) => this.#peersOf(name)).some((s) => s.text === self)
+    ) {
       throw new AgentError(
         'BUILD_NOT_PERMITTED',
         'This machine has no submit role in the mesh, so no other machine builds for it: leave out --on to build here.',
       );
     }
-    const only = this.#maySubmit() ? on : [self];
+    const only = this.#maySubmit() ? on : [machine(self)];
     return { keepGoing: options.keepGoing, ...(only ? { only } : {}), ...(not ? { not } : {}) };
   }
 
@@ -281,10 +285,10 @@ export class JobRunner {
     return net.rolesOf(net.self.peerId).includes('submit');
   }
 
-  #peersOf(name: string): string[] {
+  #peersOf(name: string): MachineSelector[] {
     const members = this.#components.net.members();
     const found = members.filter((member) => member.name === name || member.peerId === name);
-    if (found.length > 0) return found.map((member) => member.peerId);
+    if (found.length > 0) return found.map((member) => machine(member.peerId));
     const names = members.map((member) => member.name).join(', ');
     throw new AgentError(
       'BUILD_UNKNOWN_MACHINE',
@@ -302,8 +306,9 @@ export class JobRunner {
   #slotsFor(options: BuildOptions): number {
     const { only, not } = this.#selectors(options);
     let slots = 0;
+    const named = (peerId: string) => (selector: MachineSelector) => selector.text === peerId;
     for (const [peerId, count] of this.#components.home.slots()) {
-      if ((only?.includes(peerId) ?? true) && !(not?.includes(peerId) ?? false)) slots += count;
+      if ((only?.some(named(peerId)) ?? true) && !(not?.some(named(peerId)) ?? false)) slots += count;
     }
     return slots;
   }
