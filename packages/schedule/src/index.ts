@@ -1,4 +1,5 @@
 export * from './constants.ts';
+export { allows, eligible, type Need, whyImpossible } from './eligibility.ts';
 export { CycleError } from './errors.ts';
 export { DerivationGraph, type Vertex } from './graph.ts';
 export { stepHome } from './home.ts';

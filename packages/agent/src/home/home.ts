@@ -1,5 +1,12 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
-import { type HomeEffect, type HomeEvent, initialHome, type JobOptions, stepHome } from '@mesh/schedule';
+import {
+  type HomeEffect,
+  type HomeEvent,
+  initialHome,
+  type JobOptions,
+  stepHome,
+  type WorkerInfo,
+} from '@mesh/schedule';
 import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
@@ -9,6 +16,7 @@ import { Claims } from './claims.ts';
 import { Grants } from './grants.ts';
 import { Holders } from './holders.ts';
 import { Plans } from './plans.ts';
+import { workerInfoOf } from './worker-info.ts';
 import { WorkerLinks } from './worker-links.ts';
 
 type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
@@ -56,7 +64,8 @@ export class Home {
   readonly #loop: StepLoop<HomeEvent, HomeEffect>;
   readonly #claims: Claims;
   readonly #workers: WorkerLinks;
-  readonly #slots = new Map<string, number>();
+  readonly #known = new Map<string, WorkerInfo>();
+  readonly #onWorkersChanged = new Set<() => void>();
   readonly #runs = new Map<string, Run>();
   readonly #plans = new Plans();
   readonly #grants = new Grants();
@@ -114,9 +123,20 @@ export class Home {
     return new Set([...this.#runs.values()].map((run) => run.job)).size;
   }
 
-  /** Build slots of the workers that have introduced themselves, by peer id. */
-  slots(): ReadonlyMap<string, number> {
-    return this.#slots;
+  /** The workers that have introduced themselves, by peer id; this machine's own among them. */
+  workers(): ReadonlyMap<string, WorkerInfo> {
+    return this.#known;
+  }
+
+  /** Members whose worker was called and has not introduced itself yet. */
+  called(): ReadonlySet<string> {
+    return this.#workers.pending();
+  }
+
+  /** Calls `listener` whenever a worker comes, changes or goes; returns the way to stop that. */
+  onWorkersChanged(listener: () => void): () => void {
+    this.#onWorkersChanged.add(listener);
+    return () => this.#onWorkersChanged.delete(listener);
   }
 
   /** This machine's own worker: a worker like any other, at distance zero. */
@@ -299,25 +319,27 @@ export class Home {
   }
 
   #workerGone(peerId: string): void {
-    this.#slots.delete(peerId);
+    this.#known.delete(peerId);
     this.holders.dropPeer(peerId);
     this.#dispatch({ type: 'worker-down', peerId });
+    this.#workersChanged();
+  }
+
+  #workersChanged(): void {
+    for (const listener of [...this.#onWorkersChanged]) listener();
   }
 
   #receive(peerId: string, message: WorkerMessage): void {
     switch (message.type) {
       case 'worker': {
-        this.#slots.set(peerId, message.slots);
-        const { systems, systemFeatures: features, slots } = message;
-        const worker = {
-          peerId,
-          name: this.#nameOf(peerId),
-          isHome: peerId === this.#init.self,
-          systems,
-          features,
-          slots,
-        };
+        const worker = workerInfoOf(
+          { peerId, name: this.#nameOf(peerId), isHome: peerId === this.#init.self },
+          message,
+          this.#components.net.members().find((member) => member.peerId === peerId)?.record,
+        );
+        this.#known.set(peerId, worker);
         this.#dispatch({ type: 'worker-up', worker });
+        this.#workersChanged();
         break;
       }
       case 'steal':

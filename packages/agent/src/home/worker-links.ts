@@ -19,6 +19,8 @@ export class WorkerLinks {
   readonly #components: WorkerLinksComponents;
   readonly #links = new Map<string, Link>();
   readonly #opening = new Set<string>();
+  /** Open, but nothing was said on it yet. */
+  readonly #silent = new Set<string>();
 
   constructor(components: WorkerLinksComponents) {
     this.#components = components;
@@ -44,14 +46,21 @@ export class WorkerLinks {
     }
   }
 
+  /** Members that were called and have said nothing yet. */
+  pending(): ReadonlySet<string> {
+    return new Set([...this.#opening, ...this.#silent]);
+  }
+
   attach(peerId: string, link: Link): void {
     this.#links.set(peerId, link);
+    this.#silent.add(peerId);
     void this.#listen(peerId, link);
   }
 
   /** The member is gone; its stream need not have noticed. */
   drop(peerId: string): void {
     if (!this.#links.delete(peerId)) return;
+    this.#silent.delete(peerId);
     this.#components.onGone(peerId);
   }
 
@@ -80,7 +89,10 @@ export class WorkerLinks {
 
   async #listen(peerId: string, link: Link): Promise<void> {
     try {
-      for await (const message of link) this.#components.onMessage(peerId, message);
+      for await (const message of link) {
+        this.#silent.delete(peerId);
+        this.#components.onMessage(peerId, message);
+      }
     } catch (error) {
       this.#components.logger.info({ err: error, peerId }, 'the work stream of a member broke');
     }

@@ -1,5 +1,5 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
-import { type JobOptions, type MachineSelector, machine } from '@mesh/schedule';
+import { allows, type JobOptions, type MachineSelector, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
@@ -304,12 +304,10 @@ export class JobRunner {
   }
 
   #slotsFor(options: BuildOptions): number {
-    const { only, not } = this.#selectors(options);
+    const policy = this.#selectors(options);
     let slots = 0;
-    const named = (peerId: string) => (selector: MachineSelector) => selector.text === peerId;
-    for (const [peerId, count] of this.#components.home.slots()) {
-      if ((only?.some(named(peerId)) ?? true) && !(not?.some(named(peerId)) ?? false)) slots += count;
-    }
+    for (const worker of this.#components.home.workers().values())
+      if (allows(policy, worker)) slots += worker.slots;
     return slots;
   }
 
