@@ -1,5 +1,5 @@
-import { selects } from './machine-selector.ts';
-import type { JobOptions, PeerId, Place, WorkerInfo } from './types.ts';
+import { LOCAL, selects } from './machine-selector.ts';
+import type { JobOptions, MachineSelector, PeerId, Place, WorkerInfo } from './types.ts';
 
 /** What a derivation asks of a machine, and which machines the jobs that want it leave. */
 export interface Need {
@@ -56,24 +56,117 @@ export function eligible<W extends { readonly info: WorkerInfo }>(need: Need, wo
 /** Machines named in a sentence; the rest is counted. */
 const NAMED_MACHINES = 8;
 
-/** Why nobody can: what it needs and what each machine offers. */
+/** Why nobody can: what it needs, what each machine offers, and what keeps those that could from it. */
 export function whyImpossible(
   name: string,
   need: Pick<Need, 'system' | 'requiredFeatures' | 'place' | 'policies'>,
   workers: readonly WorkerInfo[],
 ): string {
+  const { requiredFeatures } = need;
   const features =
-    need.requiredFeatures.length > 0 ? ` and the features ${need.requiredFeatures.join(', ')}` : '';
+    requiredFeatures.length === 0
+      ? ''
+      : ` and the feature${requiredFeatures.length > 1 ? 's' : ''} ${requiredFeatures.join(', ')}`;
   const home = isHomeOnly(need.place) ? ', and its home to build it' : '';
-  const machines = workers.slice(0, NAMED_MACHINES).map((worker) => {
-    const excluded = !need.policies.some((policy) => allows(policy, worker));
-    const none = worker.slots === 0 ? 'takes no builds now' : '';
-    const what = [worker.systems.join(' ') || 'no system', worker.features.join(' ') || 'no features'].join(
-      ', ',
-    );
-    return `${worker.name} offers ${what}${excluded ? ', but the job excludes it' : ''}${none && `, but ${none}`}`;
-  });
-  if (workers.length > NAMED_MACHINES) machines.push(`${workers.length - NAMED_MACHINES} more do not either`);
-  const mesh = machines.length > 0 ? machines.join('; ') : 'no machine is connected';
-  return `No machine can build ${name}, which needs the system ${need.system}${features}${home} (${mesh}); add a machine that can, or give one the missing system or feature in its Nix configuration.`;
+  const machines = listed(
+    workers.map((worker) => {
+      const hindrance = hindranceOf(need, worker);
+      return `${worker.name} offers ${offerOf(worker)}${hindrance === undefined ? '' : `, but ${hindrance}`}`;
+    }),
+  );
+  const mesh = workers.length > 0 ? machines : 'no machine is connected';
+  return `No machine can build ${name}, which needs the system ${need.system}${features}${home} (${mesh}); ${remedy(need, workers)}.`;
+}
+
+/** Why a choice leaves nobody: what it asks of each machine, and what that machine is. */
+export function whyNobodyChosen(
+  policy: Pick<JobOptions, 'only' | 'not'>,
+  workers: readonly WorkerInfo[],
+): string {
+  const machines = listed(workers.map((worker) => `${worker.name}: ${exclusionOf(policy, worker)}`));
+  const mesh = workers.length > 0 ? machines : 'no machine is connected';
+  return `No connected machine is among those chosen for this build (${mesh}); choose others, or connect one that suits.`;
+}
+
+/** What keeps a machine from something, apart from its system and features. */
+function hindranceOf(need: Pick<Need, 'place' | 'policies'>, worker: WorkerInfo): string | undefined {
+  const [policy] = need.policies;
+  const excluded = need.place !== 'substitute' && !need.policies.some((each) => allows(each, worker));
+  if (excluded && policy !== undefined) return exclusionOf(policy, worker);
+  if (worker.slots === 0)
+    return `it takes no builds now${worker.closed === undefined ? '' : `: ${worker.closed}`}`;
+  return isHomeOnly(need.place) && !worker.isHome ? 'it is not the home' : undefined;
+}
+
+/** What to do: let those machines in that could, or make one that can. */
+function remedy(
+  need: Pick<Need, 'system' | 'requiredFeatures' | 'place' | 'policies'>,
+  workers: readonly WorkerInfo[],
+): string {
+  const suited = workers.filter(
+    (worker) => offers(worker, need) && (worker.isHome || !isHomeOnly(need.place)),
+  );
+  const excluded = suited.filter((worker) => worker.slots > 0).map((worker) => worker.name);
+  if (excluded.length > 0) return `let ${either(excluded)} take part in this build`;
+  const closed = suited.filter((worker) => worker.closed !== undefined).map((worker) => worker.name);
+  if (closed.length > 0) return `build again when ${either(closed)} takes builds`;
+  return 'add a machine that can, or give one the missing system or feature in its Nix configuration';
+}
+
+/** Which option leaves a machine out, and the facts about it that decided this. */
+function exclusionOf(policy: Pick<JobOptions, 'only' | 'not'>, worker: WorkerInfo): string {
+  const not = policy.not?.filter((selector) => selects(selector, worker)) ?? [];
+  const deciding = not.length > 0 ? not : (policy.only ?? []);
+  const options =
+    not.length > 0 ? `--not ${quote(not)}` : isLocal(deciding) ? '--local' : `--on ${quote(deciding)}`;
+  const facts = factsAbout(deciding, worker);
+  return `${options} leaves it out${facts === '' ? '' : ` (it has ${facts})`}`;
+}
+
+function quote(selectors: readonly MachineSelector[]): string {
+  const text = selectors.map((selector) => selector.text).join(',');
+  return text.includes('>') ? `'${text}'` : text;
+}
+
+function isLocal(selectors: readonly MachineSelector[]): boolean {
+  return selectors.length === 1 && selectors[0]?.text === LOCAL;
+}
+
+/** Of what a machine is, that which these selectors ask about. */
+function factsAbout(selectors: readonly MachineSelector[], worker: WorkerInfo): string {
+  const asked = new Set(selectors.flatMap((selector) => selector.terms.map((term) => term.type)));
+  const facts: string[] = [];
+  if (asked.has('system')) facts.push(worker.systems.join(' ') || 'no system');
+  if (asked.has('feature')) facts.push(featuresOf(worker));
+  if (asked.has('cores')) facts.push(plural(worker.cores ?? worker.slots, 'core'));
+  if (asked.has('memory')) facts.push(`${((worker.memoryBytes ?? 0) / 1e9).toFixed(1)} GB of memory`);
+  if (asked.has('speed')) facts.push(`speed ${(worker.speed ?? 1).toFixed(2)}`);
+  if (asked.has('tag')) {
+    const tags = worker.tags ?? [];
+    facts.push(tags.length === 0 ? 'no tags' : `the tag${tags.length > 1 ? 's' : ''} ${tags.join(' ')}`);
+  }
+  return facts.join(', ');
+}
+
+function offerOf(worker: WorkerInfo): string {
+  return `${worker.systems.join(' ') || 'no system'}, ${featuresOf(worker)}`;
+}
+
+function featuresOf(worker: WorkerInfo): string {
+  return worker.features.join(' ') || 'no features';
+}
+
+function listed(machines: readonly string[]): string {
+  const more = machines.length - NAMED_MACHINES;
+  const named = machines.slice(0, NAMED_MACHINES);
+  return [...named, ...(more > 0 ? [`${more} more do not either`] : [])].join('; ');
+}
+
+function either(names: readonly string[]): string {
+  const more = names.length - NAMED_MACHINES;
+  return [...names.slice(0, NAMED_MACHINES), ...(more > 0 ? [`${more} more`] : [])].join(' or ');
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

@@ -1,5 +1,5 @@
 export * from './constants.ts';
-export { allows, eligible, type Need, whyImpossible } from './eligibility.ts';
+export { allows, eligible, type Need, offers, whyImpossible, whyNobodyChosen } from './eligibility.ts';
 export { CycleError } from './errors.ts';
 export { DerivationGraph, type Vertex } from './graph.ts';
 export { stepHome } from './home.ts';
@@ -14,7 +14,7 @@ export {
   type Lease,
 } from './home-state.ts';
 export { criticalPath, lowerBoundMs, type MeasuredDerivation } from './lower-bound.ts';
-export { machine, selects } from './machine-selector.ts';
+export { LOCAL, machine, selects } from './machine-selector.ts';
 export * from './types.ts';
 export { stepWorker } from './worker.ts';
 export * from './worker-protocol.ts';

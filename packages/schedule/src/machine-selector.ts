@@ -26,7 +26,10 @@ function suits(term: MachineTerm, worker: WorkerInfo): boolean {
   }
 }
 
+/** What the user wrote to get the home alone. */
+export const LOCAL = '--local';
+
 /** A selector for one machine. */
-export function machine(peerId: string): MachineSelector {
-  return { text: peerId, terms: [{ type: 'peer', peerId }] };
+export function machine(peerId: string, text: string = peerId): MachineSelector {
+  return { text, terms: [{ type: 'peer', peerId }] };
 }

@@ -74,6 +74,8 @@ export interface WorkerInfo {
   /** Memory and store disk free at the moment; absent where it does not say. */
   readonly freeMemoryBytes?: number | undefined;
   readonly freeDiskBytes?: number | undefined;
+  /** Why it has no slots for this home at the moment, as the end of "takes no builds now: …"; absent: nobody said. */
+  readonly closed?: string | undefined;
   /** Measured rate at which this home's bytes reach it; absent: a LAN's. Meaningless for the home itself. */
   readonly linkBytesPerMs?: number | undefined;
 }
