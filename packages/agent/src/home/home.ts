@@ -278,7 +278,9 @@ export class Home {
         peerId,
         buildMs: granted?.buildMs ?? 0,
         fetched: granted?.fetched ?? [],
-        ...(outcome.type === 'failed' ? { message: outcome.message } : {}),
+        ...(outcome.type === 'failed'
+          ? { message: outcome.message, noMachine: outcome.kind === 'impossible' }
+          : {}),
         ...(outcome.type === 'built'
           ? { outputs: new Map(outcome.outputs.map(({ name, path }) => [name, path])) }
           : {}),

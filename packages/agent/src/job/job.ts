@@ -30,7 +30,7 @@ export class Job {
   readonly logs = new Map<string, BuildLog>();
   /** Outputs of what was built, by derivation and output name: content-addressed ones are known only from here. */
   readonly builtOutputs = new Map<string, ReadonlyMap<string, string>>();
-  readonly failures: { drvPath: string; message: string }[] = [];
+  readonly failures: { drvPath: string; message: string; noMachine: boolean }[] = [];
   /** What came home at the end, by peer. */
   resultFetched: { peer: string; bytes: number }[] = [];
   /** Slots of the machines that could take part, for the lower bound. */
@@ -146,6 +146,8 @@ export class Job {
       buildMs: number;
       fetched: readonly { peer: string; bytes: number }[];
       message?: string;
+      /** It failed because no machine could build it. */
+      noMachine?: boolean;
       outputs?: ReadonlyMap<string, string>;
     },
   ): void {
@@ -159,7 +161,12 @@ export class Job {
     timeline.fetched = end.fetched;
     this.logs.get(drvPath)?.end();
     if (end.outputs !== undefined) this.builtOutputs.set(drvPath, end.outputs);
-    if (end.outcome === 'failed') this.failures.push({ drvPath, message: end.message ?? 'build failed' });
+    if (end.outcome === 'failed')
+      this.failures.push({
+        drvPath,
+        message: end.message ?? 'build failed',
+        noMachine: end.noMachine ?? false,
+      });
     const tail = end.outcome === 'failed' ? (this.logs.get(drvPath)?.tail() ?? []) : undefined;
     this.emit({
       type: 'finished',
