@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { jobEventSchema } from './job-event.ts';
 import { loadSchema } from './node-record.ts';
-import { jobReportSchema } from './report.ts';
+import { attemptReportSchema, jobReportSchema } from './report.ts';
 
 /**
  * The local API: what the `mesh` command and the agent say to each other over a Unix socket.
@@ -15,16 +15,27 @@ export const CONTROL_VERSION = 1;
 /** A longer line is refused: the longest honest one is a job report of a large graph. */
 export const MAX_CONTROL_LINE_BYTES = 64 * 1024 * 1024;
 
-const selector = v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(200)));
+/**
+ * Choices of machines, one of which is enough: `NAME`, `home`, `system=…`, `feature=…`, `tag=…`, `cores>=16`, `memory>=32G`, `speed>=1.5`,
+ * or several of these joined by `+`.
+ */
+const selectors = v.pipe(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(200))), v.maxLength(64));
+
+/** Weight of a job against others: 2 gets twice the slots of 1. */
+export const MIN_PRIORITY = 0.01;
+export const MAX_PRIORITY = 100;
 
 /** What a build may be told. */
 export const buildOptionsSchema = v.object({
-  /** Names or peer ids of the only machines that may build. */
-  on: v.optional(selector),
-  /** Names or peer ids of machines that may not build. */
-  not: v.optional(selector),
+  /** The only machines that may build. */
+  on: v.optional(selectors),
+  /** Machines that may not build. */
+  not: v.optional(selectors),
+  /** Machines that should build where they finish about as soon as others. */
+  prefer: v.optional(selectors),
   /** Build on this machine alone. */
   local: v.optional(v.boolean(), false),
+  priority: v.optional(v.pipe(v.number(), v.minValue(MIN_PRIORITY), v.maxValue(MAX_PRIORITY))),
   keepGoing: v.optional(v.boolean(), false),
   dryRun: v.optional(v.boolean(), false),
   /** Stream log lines of every build as events (`-L`); the tail of a failed one comes in any case. */
@@ -52,6 +63,12 @@ export const controlRequestSchema = v.intersect([
     v.object({ method: v.literal('build'), options: buildOptionsSchema }),
     v.object({ method: v.literal('jobs') }),
     v.object({ method: v.literal('report'), job: v.optional(v.string()) }),
+    /** Where a derivation of a job is, was or waits to be built, and why: by drv path or name, in the newest job that has it. */
+    v.object({
+      method: v.literal('why'),
+      target: v.pipe(v.string(), v.minLength(1), v.maxLength(500)),
+      job: v.optional(v.string()),
+    }),
     /** The log of a derivation this agent's jobs built: by drv path, or by name (the newest). */
     v.object({ method: v.literal('log'), target: v.string(), follow: v.boolean() }),
   ]),
@@ -111,6 +128,34 @@ export const jobViewSchema = v.object({
 });
 export type JobView = v.InferOutput<typeof jobViewSchema>;
 
+/** One derivation as `mesh why` explains it. Times are milliseconds from the job's start. */
+export const whyViewSchema = v.object({
+  drvPath: v.string(),
+  name: v.string(),
+  state: v.picklist([
+    'waiting',
+    'ready',
+    'leased',
+    'building',
+    'built',
+    'failed',
+    'skipped',
+    'cancelled',
+    'valid',
+  ]),
+  /** Where it is or was, or what it waits for. */
+  sentence: v.string(),
+  readyMs: v.nullable(v.number()),
+  finishedMs: v.nullable(v.number()),
+  predictedMs: v.number(),
+  predictedFrom: v.nullable(v.picklist(['name', 'family', 'cold'])),
+  /** Dependencies not built yet: the first few of them, and how many there are. */
+  waitsFor: v.array(v.object({ drvPath: v.string(), name: v.string(), state: v.string() })),
+  waitsForCount: v.number(),
+  attempts: v.array(attemptReportSchema),
+});
+export type WhyView = v.InferOutput<typeof whyViewSchema>;
+
 /** Shape of `result.value`, by method. */
 export const controlResultSchemas = {
   status: v.object({
@@ -132,6 +177,14 @@ export const controlResultSchemas = {
   build: v.object({ job: v.string() }),
   jobs: v.object({ jobs: v.array(jobViewSchema) }),
   report: jobReportSchema,
+  why: v.object({
+    job: v.string(),
+    state: jobViewSchema.entries.state,
+    wallMs: v.number(),
+    derivations: v.array(whyViewSchema),
+    /** Others that the name fits too, not listed. */
+    more: v.number(),
+  }),
   log: v.object({ drvPath: v.string() }),
 } as const;
 export type ControlMethod = keyof typeof controlResultSchemas;

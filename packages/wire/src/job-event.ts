@@ -26,11 +26,39 @@ export const jobEventSchema = v.variant('type', [
     peer: v.string(),
     attempt: v.number(),
     why: v.string(),
+    /** Another machine builds it already. */
+    race: v.optional(v.boolean()),
+  }),
+  /** A machine that would idle builds what another builds already; the first result counts. Follows its `leased`. */
+  v.object({
+    type: v.literal('race'),
+    ...about,
+    peer: v.string(),
+    against: v.string(),
+    /** What it is expected to take there. */
+    expectedMs: v.number(),
+  }),
+  v.object({
+    type: v.literal('race-finished'),
+    ...about,
+    winner: v.string(),
+    loser: v.string(),
+    /** The second runner was first. */
+    raceWon: v.boolean(),
+    wastedMs: v.number(),
+  }),
+  /** Two machines gave different bytes for one output: the first is the one in use. */
+  v.object({
+    type: v.literal('outputs-differ'),
+    ...about,
+    output: v.string(),
+    first: v.object({ peer: v.string(), narHash: v.string() }),
+    second: v.object({ peer: v.string(), narHash: v.string() }),
   }),
   v.object({ type: v.literal('fetching'), ...about, peer: v.string(), paths: v.number(), bytes: v.number() }),
   v.object({ type: v.literal('started'), ...about, peer: v.string() }),
   v.object({ type: v.literal('log'), ...about, lines: v.array(v.string()) }),
-  v.object({ type: v.literal('phase'), ...about, phase: v.string() }),
+  v.object({ type: v.literal('phase'), ...about, phase: v.string(), peer: v.optional(v.string()) }),
   v.object({
     type: v.literal('finished'),
     ...about,
@@ -43,6 +71,8 @@ export const jobEventSchema = v.variant('type', [
   }),
   /** A machine could not finish it; it goes elsewhere. */
   v.object({ type: v.literal('requeued'), ...about, peer: v.string(), reason: v.string() }),
+  /** A machine has it no more, unbuilt, through no fault of its own. */
+  v.object({ type: v.literal('returned'), ...about, peer: v.string(), reason: v.string() }),
   v.object({ type: v.literal('peer'), ...at, peer: v.string(), state: v.picklist(['up', 'down']) }),
   /** The wanted closure coming home. */
   v.object({
