@@ -1,5 +1,5 @@
 // Makes a bare clone ready: npm packages, the Node the project targets, the lab's tools and images, the demo's sources.
-// usage: node scripts/setup.mjs [test|demo|bench|lab]     Built-ins only, runs on Node 20; says what it does; instant when
+// usage: node scripts/setup.mjs [test|demo|bench|lab|sim]     Built-ins only, runs on Node 20; says what it does; instant when
 // there is nothing to do. What needs root or Linux is left out with a word elsewhere, and is an error where CI is set.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ const IMAGES = {
   demo: ['sid'],
   bench: ['sid'],
   lab: ['sid'],
+  sim: [],
 };
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -87,6 +88,7 @@ async function main(purpose = 'test') {
   if (!suites) throw new Error(`"${purpose}" is not one of ${Object.keys(IMAGES).join(', ')}.`);
   await npmPackages();
   nodeVersion();
+  if (suites.length === 0) return;
   const hasLab = await lab(suites);
   if (purpose === 'demo' && hasLab) await demoSources();
 }
