@@ -1,6 +1,8 @@
+export { type ColdGuess, coldStart, type DerivationShape } from './cold-start.ts';
 export * from './constants.ts';
 export { allows, eligible, type Need, offers, whyImpossible, whyNobodyChosen } from './eligibility.ts';
 export { CycleError } from './errors.ts';
+export { looseFamily, packageFamily } from './family.ts';
 export { DerivationGraph, type Vertex } from './graph.ts';
 export { stepHome } from './home.ts';
 export * from './home-protocol.ts';
@@ -15,6 +17,10 @@ export {
 } from './home-state.ts';
 export { criticalPath, lowerBoundMs, type MeasuredDerivation } from './lower-bound.ts';
 export { LOCAL, machine, selects } from './machine-selector.ts';
+export { BuildPredictor, type Prediction, SAMPLES_PER_KEY } from './prediction.ts';
+export { oneCoreMs, parallelShare, wallMsOn } from './prediction-cores.ts';
+export { type BuildRecord, CLOCK_TOLERANCE_MS, isPlausible } from './prediction-record.ts';
+export { MachineSpeeds } from './speeds.ts';
 export * from './types.ts';
 export { stepWorker } from './worker.ts';
 export * from './worker-protocol.ts';

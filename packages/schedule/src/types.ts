@@ -49,6 +49,8 @@ export interface BuildHistory {
   readonly outputBytes?: number | undefined;
   /** Cores such builds keep busy on average (processor time over wall time). */
   readonly busyCores?: number | undefined;
+  /** Share of the time on one core that more cores divide (Amdahl), 0 to 1; `predictedMs` is the time on one core. */
+  readonly parallelShare?: number | undefined;
   /** Says why racing it is useless or wrong; absent where it may be raced. */
   readonly neverRace?: 'non-deterministic' | 'never-wins' | undefined;
   /** An earlier build ran out of memory: it gets a machine to itself or a bigger one. */
