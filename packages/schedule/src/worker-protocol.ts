@@ -10,10 +10,12 @@ export interface WorkerCapacity {
   readonly cores: number;
   /** Slots the machine's own jobs get even while others fill all of them. */
   readonly reservedSlots: number;
-  /** Memory new builds may still take; absent: not watched. */
+  /** Memory free as just measured, what running builds use taken off; absent: not watched. */
   readonly freeMemoryBytes?: number | undefined;
   /** Homes served at all; absent: every one. This machine's own always is. */
   readonly homes?: readonly PeerId[] | undefined;
+  /** One sentence why others get nothing, told to homes whose leases are given back for it. */
+  readonly closed?: string | undefined;
 }
 
 /** Everything that can happen to a worker. `now` is milliseconds of one clock that never goes back. */

@@ -33,13 +33,18 @@ describe('a worker', () => {
       { type: 'steal', home: 'h', request: 'w-2', ahead: false },
       { type: 'steal', home: 'h', request: 'w-3', ahead: true },
     ]);
-    expect(types(after({ type: 'home-advertised', home: 'other' }))).toEqual(['steal', 'steal', 'steal']);
     expect(after({ type: 'home-advertised', home: 'h' })).toEqual([]);
+    after({ type: 'home-advertised', home: 'h', hungry: false });
+    expect(types(after({ type: 'home-advertised', home: 'other', hungry: false }))).toEqual([
+      'steal',
+      'steal',
+      'steal',
+    ]);
   });
 
   it('takes back elsewhere the request that a lease has used up, and parks anew when its build is done', () => {
-    after({ type: 'home-advertised', home: 'h' });
-    after({ type: 'home-advertised', home: 'other' });
+    after({ type: 'home-advertised', home: 'h', hungry: false });
+    after({ type: 'home-advertised', home: 'other', hungry: false });
     expect(after(leased('l1', 'h', false, 'w-1'))).toEqual([
       { type: 'fetch', home: 'h', drvPath: '/l1.drv', lease: 'l1', attempt: 1 },
       { type: 'unsteal', home: 'other', request: 'w-4' },
@@ -156,6 +161,7 @@ describe('a worker', () => {
   it('finishes what runs when its slots shrink, and parks no more than the new number', () => {
     after({ type: 'home-advertised', home: 'h' });
     after(leased('l1', 'h', false, 'w-1'));
+    after({ type: 'inputs-ready', lease: 'l1' });
     expect(types(after({ type: 'capacity', capacity: capacity(1) }))).toEqual(['unsteal']);
     expect(types(after({ type: 'capacity', capacity: capacity(0) }))).toEqual(['unsteal']);
     expect(worker.leases.size).toBe(1);
