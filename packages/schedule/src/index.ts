@@ -24,4 +24,5 @@ export { MachineSpeeds } from './speeds.ts';
 export * from './types.ts';
 export { stepWorker } from './worker.ts';
 export * from './worker-protocol.ts';
+export { unpromisedMemory } from './worker-slots.ts';
 export { type HeldLease, initialWorker, type WorkerInit, type WorkerState } from './worker-state.ts';
