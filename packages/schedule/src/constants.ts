@@ -11,6 +11,14 @@ export const MAX_CLAIMS_PER_HOME = 200_000;
 export const RECENTLY_BUILT_MS = 60_000;
 export const MAX_RECENTLY_BUILT = 20_000;
 
+/** A worker's requests need a moment to come; what is still missing then, another home has. */
+export const HUNGRY_AFTER_MS = 50;
+/** Builds end and start in bursts: a home that has nothing ready for a moment keeps its place in the queue. */
+export const SATED_AFTER_MS = 500;
+
+/** A worker that had no room (slot, memory, disk) is not asked for the same derivation again before this: its figures follow within it. */
+export const SHUN_MS = 1_000;
+
 /** How long a derivation no connected machine can build waits for one: members connect within seconds of a start. */
 export const IMPOSSIBLE_AFTER_MS = 5_000;
 
@@ -23,6 +31,41 @@ export const PRIORITY_BAND_SHARE = 0.02;
 
 /** Bytes a LAN moves in about 10 ms: differences below do not decide where a derivation is built. */
 export const EQUAL_BYTES = 1_048_576;
+
+/** Gigabit Ethernet, until the link is measured. */
+export const DEFAULT_LINK_BYTES_PER_MS = 110_000;
+/** Fetching, signing and messages of a small lease on another machine of a LAN, as measured. */
+export const REMOTE_LEASE_MS = 15;
+
+/** Shorter builds are not worth a transfer. */
+export const CRUMB_MS = 300;
+/** Links of a chain that go with their first: beyond, another machine might be free sooner. */
+export const CHAIN_LINK_MS = 2_000;
+export const CHAIN_MS = 8_000;
+export const MAX_CHAIN = 32;
+
+/** Cores that a `big-parallel` build nobody has seen is assumed to keep busy. */
+export const GIANT_CORES = 8;
+
+/** Ends this close to each other count as one: predictions are no better. */
+export const EQUAL_END_MS = 20;
+export const EQUAL_END_SHARE = 0.02;
+/** `--prefer` is worth this share of the time a build would take elsewhere. */
+export const PREFERENCE = 0.25;
+
+/** Ready derivations looked at in one round: those before it wait for faster slots, and each look costs time. */
+export const MAX_EXAMINED = 256;
+
+/** A race must promise this much, in itself and for the job's end: less is noise. */
+export const RACE_GAIN_MS = 1_000;
+export const RACE_GAIN_SHARE = 0.1;
+/** Slot time that lost races may cost, of all there is: the rest of 5 % is for those under way. */
+export const RACE_WASTE_SHARE = 0.03;
+/** Races lost in a row of which none was won that end free racing. */
+export const FREE_RACES = 3;
+/** Share of builds that run into trouble on their machine rather than being long, and how much longer that makes them. */
+export const HICCUP_SHARE = 0.02;
+export const HICCUP_FACTOR = 5;
 
 /** Lease length, and the time after it before the home gives the derivation to somebody else. */
 export const LEASE_MS = 10_000;

@@ -1,6 +1,7 @@
+import { chain } from './chains.ts';
+import { MAX_EXAMINED } from './constants.ts';
 import {
   type Derivation,
-  type HomeState,
   type Lease,
   type ReadyEntry,
   type Step,
@@ -10,12 +11,16 @@ import {
 } from './home-state.ts';
 import { refreshPriorities } from './jobs.ts';
 import { grant } from './lease-table.ts';
-import { better, type Candidate, withinBand } from './placement.ts';
+import { type Candidate, choose, isHarmless, pickFree, takesNow, withinBand } from './placement.ts';
+import { raceTail } from './racing.ts';
 import { ableWorkers, firstOf, moreUrgent, nearestTo } from './ready-queue.ts';
+import { placementReason } from './reasons.ts';
+import { REQUEST_UNDER_WAY_MS, Round } from './round.ts';
+import type { RequestId } from './types.ts';
 
 /**
- * Answers as many parked requests as it can: free slots first, then requests ahead with what is left; and asks
- * unstarted ahead leases back for slots that would idle.
+ * Answers as many parked requests as is wise: free slots by estimated finish, requests ahead for what waits for those
+ * slots; asks unstarted ahead leases back where a slot would build them sooner; and lets what still idles race.
  */
 export function dispatch(step: Step): void {
   const { state } = step;
@@ -26,157 +31,182 @@ export function dispatch(step: Step): void {
     ahead ||= worker.ahead.length > 0;
   }
   if (!free && !ahead) return;
+  const round = new Round(step);
   if (state.ready > 0) {
     refreshPriorities(step, false);
-    while (grantOne(step, takesNow, false));
-    if (ahead) while (grantOne(step, takesAhead, true));
+    placeReady(round);
   }
-  if (free) revokeForIdle(step);
+  if (!free) return;
+  revokeForIdle(round);
+  raceTail(round);
 }
 
-/**
- * A slot waits. A worker that has a slot free as far as this home knows and has only an ahead request parked counts
- * for what has its inputs there: its next request is on the way, and a chain should not move meanwhile.
- */
-function takesNow(worker: WorkerRecord, derivation: Derivation): boolean {
-  if (worker.free.length > 0) return true;
-  return (
-    worker.ahead.length > 0 &&
-    worker.leases.size < worker.info.slots &&
-    derivation.local.has(worker.info.peerId)
+/** The most urgent first; what had better wait for a busy slot has that slot promised, and waits. */
+function placeReady(round: Round): void {
+  const { state } = round.step;
+  const examined: ReadyEntry[] = [];
+  const deferred = new Set<WorkerRecord>();
+  while (state.ready > 0 && examined.length < MAX_EXAMINED) {
+    const top = nextEntry(round);
+    if (top === undefined) break;
+    const waits = place(round, top, deferred);
+    if (!waits) continue;
+    examined.push(top);
+    top.derivation.work.heap.pop();
+  }
+  for (const entry of examined) entry.derivation.work.heap.push(entry);
+}
+
+/** Of the jobs with the best right to a slot, the most urgent derivation that some waiting request could take. */
+function nextEntry(round: Round): ReadyEntry | undefined {
+  const { state } = round.step;
+  let top: ReadyEntry | undefined;
+  let topShare = 0;
+  for (const work of state.classes.values()) {
+    const first = firstOf(work);
+    if (first === undefined || !hasRequest(round, work)) continue;
+    const job = state.jobs.get(work.job)!;
+    const share = state.jobs.size === 1 ? 0 : (job.running + 1) / job.weight;
+    if (top !== undefined && (share > topShare || (share === topShare && !moreUrgent(first, top)))) continue;
+    top = first;
+    topShare = share;
+  }
+  return top;
+}
+
+function hasRequest(round: Round, work: WorkClass): boolean {
+  return ableWorkers(round.step.state, work).some(
+    (worker) => worker.free.length > 0 || worker.ahead.length > 0,
   );
 }
 
-function takesAhead(worker: WorkerRecord): boolean {
-  return worker.ahead.length > 0;
-}
-
-/** Leases the most urgent derivation that any worker takes to the best of those workers; false when there is none. */
-function grantOne(
-  step: Step,
-  takes: (worker: WorkerRecord, derivation: Derivation) => boolean,
-  ahead: boolean,
-): boolean {
-  const { state } = step;
-  if (state.ready === 0) return false;
-  let top: ReadyEntry | undefined;
-  for (const work of state.classes.values()) {
-    const first = firstOf(work);
-    if (first === undefined || (top !== undefined && !moreUrgent(first, top))) continue;
-    if (ableWorkers(state, work).some((worker) => takes(worker, first.derivation))) top = first;
+/** Grants it, or one nearby in its stead, or promises it a slot; true when it has to wait. */
+function place(round: Round, top: ReadyEntry, deferred: Set<WorkerRecord>): boolean {
+  const { step } = round;
+  const { derivation } = top;
+  const choice = choose(round, derivation);
+  const { bestFree, bestBusy } = choice;
+  const waiting = bestBusy !== undefined && (bestFree === undefined || bestBusy.rank < bestFree.rank);
+  if (bestFree !== undefined && !(waiting && !isHarmless(round, derivation, bestFree, 1))) {
+    const pick = pickFree(round, derivation, choice)!;
+    const near = pick.missingBytes === 0 ? undefined : nearestTo(step.state, pick.worker);
+    const chosen =
+      near !== undefined &&
+      near !== top &&
+      withinBand(near.level, top.level) &&
+      takesNow(pick.worker, near.derivation)
+        ? near
+        : top;
+    if (chosen === top) give(round, top, top, pick, bestBusy, false);
+    else giveNear(round, chosen, top, pick);
+    return false;
   }
-  if (top === undefined) return false;
-  let best: WorkerRecord | undefined;
-  let bestCandidate: Candidate | undefined;
-  for (const worker of ableWorkers(state, top.derivation.work)) {
-    if (!takes(worker, top.derivation)) continue;
-    const candidate = candidateOf(step, worker, top.derivation, ahead);
-    if (bestCandidate !== undefined && !better(candidate, bestCandidate)) continue;
-    best = worker;
-    bestCandidate = candidate;
-  }
-  if (best === undefined) return false;
-  const near = bestCandidate!.missingBytes === 0 ? undefined : nearestTo(state, best);
-  const chosen =
-    near !== undefined && near !== top && withinBand(near.level, top.level) && takes(best, near.derivation)
-      ? near
-      : top;
-  lease(step, best, chosen.derivation, top, ahead);
+  if (bestBusy === undefined) return true;
+  const { worker } = bestBusy;
+  if (derivation.alone) round.reserved.add(worker);
+  else if (worker.ahead.length > 0) {
+    give(round, top, top, bestBusy, bestFree, true);
+    round.commit(worker, bestBusy.endAt);
+    return false;
+  } else if (!deferred.has(worker)) revokeLessUrgent(round, worker, derivation);
+  deferred.add(worker);
+  // Should the request it waits for not come, another look is due.
+  if (bestBusy.startAt - step.now < REQUEST_UNDER_WAY_MS) wakeAt(step, step.now + REQUEST_UNDER_WAY_MS);
+  round.commit(worker, bestBusy.endAt);
   return true;
 }
 
-function lease(
-  step: Step,
-  worker: WorkerRecord,
-  derivation: Derivation,
+function giveNear(round: Round, chosen: ReadyEntry, top: ReadyEntry, pick: Candidate): void {
+  const own = choose(round, chosen.derivation).free.find(({ worker }) => worker === pick.worker);
+  give(round, own === undefined ? top : chosen, top, own ?? pick, undefined, false);
+}
+
+function give(
+  round: Round,
+  entry: ReadyEntry,
   top: ReadyEntry,
+  at: Candidate,
+  other: Candidate | undefined,
   ahead: boolean,
 ): void {
-  const reason = reasonFor(step.state, worker, derivation, top, ahead);
-  const request = (!ahead && worker.free.length > 0 ? worker.free : worker.ahead).shift()!;
-  const { deadline } = grant(step, derivation, worker, request, ahead, reason);
-  wakeAt(step, deadline + step.state.graceMs);
+  const { step } = round;
+  const { worker } = at;
+  const { derivation } = entry;
+  const reason = placementReason(step.state, derivation, top, at, other, step.now, ahead);
+  const request = takeRequest(worker, ahead);
+  const { cores, fetchMs, expectedMs } = at;
+  const lease = grant(step, derivation, worker, {
+    request,
+    ahead,
+    race: false,
+    cores,
+    fetchMs,
+    expectedMs,
+    reason,
+  });
+  if (!ahead) round.commit(worker, at.endAt);
+  chain(round, lease, worker, at);
 }
 
-function candidateOf(step: Step, worker: WorkerRecord, derivation: Derivation, ahead: boolean): Candidate {
-  const { info, leases } = worker;
-  return {
-    missingBytes: derivation.localBytes - (derivation.local.get(info.peerId) ?? 0),
-    load: leases.size / info.slots,
-    freeInMs: ahead ? freeInMs(step.now, worker) : 0,
-    isHome: info.isHome,
-  };
+function takeRequest(worker: WorkerRecord, ahead: boolean): RequestId {
+  return (!ahead && worker.free.length > 0 ? worker.free : worker.ahead).shift()!;
 }
 
-/** When a slot is expected to be free for one more ahead lease, if builds take what was predicted. */
-function freeInMs(now: number, worker: WorkerRecord): number {
-  const remaining: number[] = [];
-  for (const { startedAt, derivation } of worker.leases.values())
-    remaining.push(Math.max(0, (startedAt ?? now) + derivation.predictedMs - now));
-  if (remaining.length < worker.info.slots) return 0;
-  remaining.sort((a, b) => a - b);
-  return remaining[remaining.length - worker.info.slots]!;
+/** Something more urgent is to have this worker's next slot than what was sent there ahead. */
+function revokeLessUrgent(round: Round, worker: WorkerRecord, derivation: Derivation): void {
+  for (const lease of worker.leases.values())
+    if (
+      isRevocable(lease) &&
+      lease.derivation.bLevelMs < derivation.bLevelMs &&
+      !withinBand(lease.derivation.bLevelMs, derivation.bLevelMs)
+    ) {
+      revoke(round, lease, worker);
+      return;
+    }
 }
 
-function reasonFor(
-  state: HomeState,
-  worker: WorkerRecord,
-  derivation: Derivation,
-  top: ReadyEntry,
-  ahead: boolean,
-): string {
-  const { info, leases } = worker;
-  const level = seconds(derivation.bLevelMs);
-  const place =
-    derivation === top.derivation
-      ? `the longest of ${state.ready} ready`
-      : `within reach of the longest, ${seconds(top.level)}, of ${state.ready} ready`;
-  const held = derivation.local.get(info.peerId) ?? 0;
-  const inputs =
-    derivation.localBytes === 0
-      ? 'none of its inputs were built for this job'
-      : `${info.name} holds ${held} of ${derivation.localBytes} bytes of its inputs`;
-  const when = ahead ? 'fetches its inputs for the next free slot' : 'has a free slot';
-  return `${level} of work hang on it, ${place}; ${inputs} and ${when} (${leases.size} leases, ${info.slots} slots).`;
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
-}
-
-/** For every slot that would idle: ask one unstarted ahead lease back that could start there, the most urgent first. */
-function revokeForIdle(step: Step): void {
-  const { state } = step;
+/** For every slot that would idle: ask one unstarted ahead lease back that would be built there sooner, the most urgent first. */
+function revokeForIdle(round: Round): void {
+  const { state } = round.step;
   let waiting: Lease[] | undefined;
   for (const worker of state.workers.values()) {
     if (worker.free.length === 0) continue;
-    waiting ??= aheadLeases(state);
+    waiting ??= [...state.leases.values()]
+      .filter((lease) => lease.ahead && lease.startedAt === undefined)
+      .sort((a, b) => b.derivation.bLevelMs - a.derivation.bLevelMs);
     if (waiting.length === 0) return;
-    const { peerId } = worker.info;
-    let asked = waiting.filter((l) => l.revokedFor === peerId).length;
-    for (const candidate of waiting) {
+    let asked = waiting.filter((lease) => lease.revokedFor === worker.info.peerId).length;
+    for (const lease of waiting) {
       if (asked >= worker.free.length) break;
-      if (candidate.revokedFor !== undefined || candidate.peerId === peerId) continue;
-      if (!canBuild(state, candidate.derivation.work, worker)) continue;
-      candidate.revokedFor = peerId;
+      if (!isRevocable(lease) || lease.peerId === worker.info.peerId) continue;
+      if (!endsSoonerAt(round, lease, worker)) continue;
+      revoke(round, lease, worker);
       asked++;
-      step.effects.push({
-        type: 'revoke',
-        peerId: candidate.peerId,
-        lease: candidate.lease,
-        attempt: candidate.attempt,
-      });
     }
   }
 }
 
-function aheadLeases(state: HomeState): Lease[] {
-  const waiting: Lease[] = [];
-  for (const lease of state.leases.values())
-    if (lease.ahead && lease.startedAt === undefined) waiting.push(lease);
-  return waiting.sort((a, b) => b.derivation.bLevelMs - a.derivation.bLevelMs);
+function isRevocable(lease: Lease): boolean {
+  return lease.ahead && lease.startedAt === undefined && lease.revokedFor === undefined;
 }
 
-function canBuild(state: HomeState, work: WorkClass, worker: WorkerRecord): boolean {
-  return ableWorkers(state, work).includes(worker);
+function endsSoonerAt(round: Round, lease: Lease, worker: WorkerRecord): boolean {
+  const { derivation } = lease;
+  ableWorkers(round.step.state, derivation.work);
+  if (!derivation.work.ableSet.has(worker)) return false;
+  const here = choose(round, derivation).free.find((candidate) => candidate.worker === worker);
+  const holder = round.step.state.workers.get(lease.peerId);
+  if (here === undefined || holder === undefined) return false;
+  // The holder's slots are promised to this lease already: it ends when the last of them is free again at the latest.
+  return here.endAt < round.freeAt(holder);
+}
+
+function revoke(round: Round, lease: Lease, forWorker: WorkerRecord): void {
+  lease.revokedFor = forWorker.info.peerId;
+  round.step.effects.push({
+    type: 'revoke',
+    peerId: lease.peerId,
+    lease: lease.lease,
+    attempt: lease.attempt,
+  });
 }

@@ -7,7 +7,7 @@ export interface Need {
   readonly requiredFeatures: readonly string[];
   readonly place: Place;
   /** One for each different wish among its jobs: a machine that suits one of them will do. */
-  readonly policies: readonly Pick<JobOptions, 'only' | 'not'>[];
+  readonly policies: readonly Pick<JobOptions, 'only' | 'not' | 'prefer'>[];
   /** Workers that failed it as machines. */
   readonly avoid: ReadonlySet<PeerId>;
   /** The last try before it fails for good. */
@@ -56,11 +56,15 @@ export function eligible<W extends { readonly info: WorkerInfo }>(need: Need, wo
 /** Machines named in a sentence; the rest is counted. */
 const NAMED_MACHINES = 8;
 
-/** Why nobody can: what it needs, what each machine offers, and what keeps those that could from it. */
+/**
+ * Why nobody can: what it needs, what each machine offers, and what keeps those that could from it. `others` says of further machines
+ * why they are none of the workers.
+ */
 export function whyImpossible(
   name: string,
   need: Pick<Need, 'system' | 'requiredFeatures' | 'place' | 'policies'>,
   workers: readonly WorkerInfo[],
+  others: readonly string[] = [],
 ): string {
   const { requiredFeatures } = need;
   const features =
@@ -68,24 +72,21 @@ export function whyImpossible(
       ? ''
       : ` and the feature${requiredFeatures.length > 1 ? 's' : ''} ${requiredFeatures.join(', ')}`;
   const home = isHomeOnly(need.place) ? ', and its home to build it' : '';
-  const machines = listed(
-    workers.map((worker) => {
-      const hindrance = hindranceOf(need, worker);
-      return `${worker.name} offers ${offerOf(worker)}${hindrance === undefined ? '' : `, but ${hindrance}`}`;
-    }),
-  );
-  const mesh = workers.length > 0 ? machines : 'no machine is connected';
-  return `No machine can build ${name}, which needs the system ${need.system}${features}${home} (${mesh}); ${remedy(need, workers)}.`;
+  const offered = workers.map((worker) => {
+    const hindrance = hindranceOf(need, worker);
+    return `${worker.name} offers ${offerOf(worker)}${hindrance === undefined ? '' : `, but ${hindrance}`}`;
+  });
+  return `No machine can build ${name}, which needs the system ${need.system}${features}${home} (${listed([...offered, ...others])}); ${remedy(need, workers)}.`;
 }
 
-/** Why a choice leaves nobody: what it asks of each machine, and what that machine is. */
+/** Why a choice leaves nobody: which option leaves each machine out, and what that machine is. */
 export function whyNobodyChosen(
   policy: Pick<JobOptions, 'only' | 'not'>,
   workers: readonly WorkerInfo[],
+  others: readonly string[] = [],
 ): string {
-  const machines = listed(workers.map((worker) => `${worker.name}: ${exclusionOf(policy, worker)}`));
-  const mesh = workers.length > 0 ? machines : 'no machine is connected';
-  return `No connected machine is among those chosen for this build (${mesh}); choose others, or connect one that suits.`;
+  const excluded = workers.map((worker) => `${worker.name}: ${exclusionOf(policy, worker)}`);
+  return `The choice of machines leaves none to build on (${listed([...excluded, ...others])}); choose others, or connect one that suits.`;
 }
 
 /** What keeps a machine from something, apart from its system and features. */
@@ -157,9 +158,10 @@ function featuresOf(worker: WorkerInfo): string {
 }
 
 function listed(machines: readonly string[]): string {
+  if (machines.length === 0) return 'no machine is connected';
   const more = machines.length - NAMED_MACHINES;
   const named = machines.slice(0, NAMED_MACHINES);
-  return [...named, ...(more > 0 ? [`${more} more do not either`] : [])].join('; ');
+  return [...named, ...(more > 0 ? [`${more} more cannot either`] : [])].join('; ');
 }
 
 function either(names: readonly string[]): string {

@@ -87,7 +87,7 @@ export function broken(drvPath: string, type: 'failed' | 'machine-failure'): Eve
 }
 
 export function leaseOf(drvPath: string) {
-  const lease = home.graph.get(drvPath)?.lease;
+  const lease = home.graph.get(drvPath)?.leases.at(-1);
   if (lease === undefined) throw new Error(`${drvPath} is not leased`);
   return lease;
 }

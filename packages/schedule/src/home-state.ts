@@ -4,6 +4,7 @@ import {
   LEASE_MS,
   MAX_ATTEMPTS,
   MAX_RECENTLY_BUILT,
+  REMEMBERED_IDS,
 } from './constants.ts';
 import type { Need } from './eligibility.ts';
 import { DerivationGraph, type Vertex } from './graph.ts';
@@ -53,7 +54,12 @@ export interface Derivation extends Vertex<Derivation> {
   /** Times a machine failed it. */
   failures: number;
   readonly avoid: Set<PeerId>;
-  lease: Lease | undefined;
+  /** Workers that gave it back for want of room, and until when they are not asked again. */
+  readonly shunned: Map<PeerId, number>;
+  /** Live leases: one, or two while it is raced. */
+  readonly leases: Lease[];
+  /** It ran a machine out of memory: it gets the next one to itself. */
+  alone: boolean;
   work: WorkClass;
   /** Queue entries with another number are stale. */
   entry: number;
@@ -64,6 +70,8 @@ export interface Derivation extends Vertex<Derivation> {
   /** Who has the outputs, once they exist. */
   readonly holders: Set<PeerId>;
   outputBytes: number;
+  /** NAR hashes of the accepted outputs by path, to compare a second build with. */
+  hashes: OutputHashes | undefined;
   outcome: DerivationOutcome | undefined;
 }
 
@@ -85,8 +93,20 @@ export interface Lease {
   readonly lease: LeaseId;
   readonly attempt: number;
   readonly derivation: Derivation;
+  /** Charged for its slot. */
+  readonly job: JobId;
   readonly peerId: PeerId;
   readonly ahead: boolean;
+  /** Runs against another lease of the same derivation. */
+  readonly race: boolean;
+  /** Cores it was given; a link of a chain has those of the lease it follows. */
+  readonly cores: number;
+  /** Starts in this lease's slot when that is built. */
+  readonly follows: Lease | undefined;
+  readonly grantedAt: number;
+  /** What fetching its inputs and the build itself are expected to take there. */
+  readonly fetchMs: number;
+  readonly expectedMs: number;
   deadline: number;
   startedAt: number | undefined;
   /** The idle worker for whose sake it was asked back. */
@@ -100,14 +120,23 @@ export interface Job {
   readonly policy: string;
   sealed: boolean;
   readonly derivations: Set<Derivation>;
+  /** Its leases that are not links of a chain. */
+  running: number;
+  readonly weight: number;
   /** Of its derivations, those not built, failed or skipped. */
   remaining: number;
   readonly failed: DrvPath[];
   readonly skipped: DrvPath[];
 }
 
+/** NAR hashes by output path, and who built them. */
+export interface OutputHashes {
+  readonly peerId: PeerId;
+  readonly byPath: ReadonlyMap<string, string>;
+}
+
 export interface WorkerRecord {
-  readonly info: WorkerInfo;
+  info: WorkerInfo;
   /** Requests in the order they came. */
   readonly free: RequestId[];
   readonly ahead: RequestId[];
@@ -116,6 +145,12 @@ export interface WorkerRecord {
   readonly leases: Map<LeaseId, Lease>;
   /** Ready derivations whose inputs are mostly here. */
   readonly nearby: Heap<ReadyEntry>;
+  /** How its builds' times compare with what was expected of it. */
+  readonly experience: Experience;
+  /** When a lease of it ended last: its next request is on the way. */
+  endedAt: number;
+  /** What it was told last of this home's appetite. */
+  appetite: Appetite | undefined;
 }
 
 export interface ReadyEntry {
@@ -125,15 +160,46 @@ export interface ReadyEntry {
   readonly fanOut: number;
 }
 
-/** Derivations that the same workers may build. */
+/** Weighted sum of ln(actual / expected) over finished builds. */
+export interface Experience {
+  weight: number;
+  sum: number;
+}
+
+/** What races have cost and brought since there were jobs. */
+export interface RacingRecord {
+  /** Slot time of all workers, busy or idle, up to `countedAt`. */
+  slotMs: number;
+  countedAt: number;
+  wastedMs: number;
+  won: number;
+  lost: number;
+}
+
+export interface Appetite {
+  readonly hungry: boolean;
+  readonly weight: number;
+  /** Since when that is not true any more. */
+  readonly since: number | undefined;
+}
+
+/** Derivations of one job that the same workers may build. */
 export interface WorkClass extends Need {
   readonly key: string;
-  /** Unfinished derivations in it. */
+  /** The oldest of the jobs that want them: it is charged for their slots. */
+  readonly job: JobId;
+  /** Unfinished derivations in it, and the work they are predicted to be. */
   members: number;
+  remainingMs: number;
   readonly heap: Heap<ReadyEntry>;
   /** Workers that may take its derivations; valid while `generation` is the state's. */
   able: WorkerRecord[];
+  ableSet: ReadonlySet<WorkerRecord>;
+  /** Speed of its fastest worker, and of all their slots together, for its system. */
+  topSpeed: number;
+  capacity: number;
   generation: number;
+  speeds: number;
   /** Since when nobody can. */
   impossibleSince: number | undefined;
 }
@@ -162,9 +228,18 @@ export interface HomeState {
   /** Claims not yet answered by everybody, by stamp. */
   readonly unsettled: Map<number, Derivation[]>;
   readonly recentlyBuilt: Recent<RecentlyBuilt>;
+  /** Leases that lost a race: their results may still come, and be compared. */
+  readonly raceLosers: Recent<{ readonly peerId: PeerId; readonly drvPath: DrvPath }>;
   readonly advertisedTo: Set<PeerId>;
+  /** Over all workers. */
+  readonly experience: Experience;
+  /** Cores kept busy per build, over builds that could have used more than one: for those nobody knows. */
+  readonly parallelism: Experience;
+  readonly racing: RacingRecord;
   /** Changes when a worker comes, goes or changes. */
   generation: number;
+  /** Changes when a worker's speed does, or what is known of it. */
+  speeds: number;
   ready: number;
   lastStamp: number;
   nextLease: number;
@@ -199,8 +274,13 @@ export function initialHome(init: HomeInit): HomeState {
     foreign: new Map(),
     unsettled: new Map(),
     recentlyBuilt: new Recent(MAX_RECENTLY_BUILT),
+    raceLosers: new Recent(REMEMBERED_IDS),
     advertisedTo: new Set(),
+    experience: { weight: 0, sum: 0 },
+    parallelism: { weight: 0, sum: 0 },
+    racing: { slotMs: 0, countedAt: 0, wastedMs: 0, won: 0, lost: 0 },
     generation: 1,
+    speeds: 1,
     ready: 0,
     lastStamp: 0,
     nextLease: 1,
@@ -219,20 +299,4 @@ export function wakeAt(step: Step, at: number): void {
   if (step.state.wakeAt !== undefined && step.state.wakeAt <= at) return;
   step.state.wakeAt = at;
   step.effects.push({ type: 'wake-at', at });
-}
-
-/** Tells a worker whether there is work here, when that is news to it. */
-export function advertise(step: Step, peerId: PeerId, work: boolean): void {
-  const { state, effects } = step;
-  if (state.advertisedTo.has(peerId) === work) return;
-  if (work) state.advertisedTo.add(peerId);
-  else state.advertisedTo.delete(peerId);
-  effects.push({
-    type: 'advertise',
-    peerId,
-    work,
-    hungry: work,
-    weight: 1,
-    sequence: state.nextAdvertisement++,
-  });
 }

@@ -1,3 +1,4 @@
+import { tellAppetites } from './appetite.ts';
 import { handleClaim } from './claims.ts';
 import { dispatch } from './dispatch.ts';
 import type { HomeEffect, HomeEvent, Release } from './home-protocol.ts';
@@ -5,6 +6,7 @@ import { type HomeState, isFinished, type Step } from './home-state.ts';
 import { handleJob } from './jobs.ts';
 import { expireLeases, handleLease, holds } from './leases.ts';
 import { rebuildIfNeeded, succeed } from './outcomes.ts';
+import { countSlotTime } from './racing.ts';
 import { failImpossible, handleWorker } from './workers.ts';
 
 /**
@@ -16,9 +18,11 @@ export function stepHome(
   event: HomeEvent,
 ): { readonly state: HomeState; readonly effects: HomeEffect[] } {
   const releases: Release[] = [];
+  countSlotTime(state, event.now);
   const step: Step = { state, now: event.now, effects: [], releases };
   handle(step, event);
   dispatch(step);
+  tellAppetites(step);
   if (releases.length > 0) step.effects.push({ type: 'release', releases });
   return { state, effects: step.effects };
 }

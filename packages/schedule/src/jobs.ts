@@ -1,9 +1,10 @@
+import { advertise } from './appetite.ts';
 import { CycleError } from './errors.ts';
 import type { JobEvent } from './home-protocol.ts';
-import { advertise, type Derivation, isFinished, type Job, type Step } from './home-state.ts';
+import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
 import { claimAll } from './ownership.ts';
-import { classFor, enqueue, reclass } from './ready-queue.ts';
+import { classFor, enqueue, enterClass, reclass } from './ready-queue.ts';
 import type { DerivationNode, JobId, JobOptions } from './types.ts';
 
 /** Carries out what happens to a job. */
@@ -33,12 +34,16 @@ export function handleJob(step: Step, event: JobEvent): void {
 
 function addJob(step: Step, id: JobId, options: JobOptions): void {
   const { state } = step;
-  const policy = JSON.stringify([options.only && [...options.only].sort(), [...(options.not ?? [])].sort()]);
+  const texts = (selectors: JobOptions['only']) =>
+    selectors?.map((selector) => JSON.stringify(selector.terms)).sort();
+  const policy = JSON.stringify([texts(options.only), texts(options.not), texts(options.prefer)]);
   state.jobs.set(id, {
     job: id,
     options,
     policy,
     sealed: false,
+    running: 0,
+    weight: options.priority ?? 1,
     derivations: new Set(),
     remaining: 0,
     failed: [],
@@ -84,7 +89,9 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     attempt: 0,
     failures: 0,
     avoid,
-    lease: undefined,
+    shunned: new Map(),
+    leases: [],
+    alone: node.history?.ranOutOfMemory ?? false,
     work: classFor(step, node, new Set([job.job]), avoid, 0),
     entry: 0,
     local: new Map(),
@@ -92,9 +99,10 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     claim: { stamp: 0, settled: false, deferredTo: undefined },
     holders: new Set(),
     outputBytes: 0,
+    hashes: undefined,
     outcome: undefined,
   };
-  derivation.work.members++;
+  enterClass(derivation, derivation.work);
   state.graph.add(derivation, node.dependencies);
   derivation.blockers = dependencies.size;
   for (const dependency of derivation.dependencies) if (dependency.status === 'built') derivation.blockers--;

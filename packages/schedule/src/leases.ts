@@ -1,8 +1,11 @@
+import { SHUN_MS } from './constants.ts';
+import { learn } from './experience.ts';
 import type { LeaseEvent } from './home-protocol.ts';
 import { type Derivation, type Lease, type Step, wakeAt } from './home-state.ts';
-import { endLease } from './lease-table.ts';
+import { cancelLease, endLease, followersOf } from './lease-table.ts';
 import { fail, succeed } from './outcomes.ts';
 import { decide } from './ownership.ts';
+import { compareWithWinner, finishRace, hashesOf } from './race-outcome.ts';
 import { reclass } from './ready-queue.ts';
 import type { BuildOutcome, LeaseRef, PeerId } from './types.ts';
 
@@ -13,7 +16,10 @@ export function handleLease(step: Step, event: LeaseEvent): void {
     return;
   }
   const lease = currentLease(step, event.peerId, event);
-  if (lease === undefined) return;
+  if (lease === undefined) {
+    if (event.type === 'result') compareWithWinner(step, event.peerId, event.lease, event.outcome);
+    return;
+  }
   switch (event.type) {
     case 'started':
       lease.startedAt ??= step.now;
@@ -25,8 +31,8 @@ export function handleLease(step: Step, event: LeaseEvent): void {
       if (event.reason === 'machine')
         machineFailed(step, lease, event.detail ?? 'it could not start the build');
       else {
-        endLease(step.state, lease);
-        decide(step, lease.derivation);
+        if (event.reason === 'busy' && event.detail !== undefined && event.detail !== '') shun(step, lease);
+        giveUp(step, lease);
       }
       break;
     case 'result':
@@ -38,14 +44,18 @@ export function handleLease(step: Step, event: LeaseEvent): void {
 function takeResult(step: Step, lease: Lease, outcome: BuildOutcome): void {
   const { derivation, peerId } = lease;
   if (outcome.type === 'machine-failure') {
+    if (outcome.outOfMemory === true) derivation.alone = true;
     machineFailed(step, lease, outcome.message);
     return;
   }
-  endLease(step.state, lease);
+  learn(step, lease, outcome.timings);
+  finishRace(step, lease);
+  endLease(step, lease);
   const by = { peerId, lease: lease.lease, attempt: lease.attempt };
   const timings = outcome.timings === undefined ? {} : { timings: outcome.timings };
   if (outcome.type === 'built') {
     derivation.outputBytes = outcome.outputs.reduce((sum, output) => sum + output.narBytes, 0);
+    derivation.hashes = hashesOf(peerId, outcome.outputs);
     succeed(step, derivation, { type: 'built', ...by, outputs: outcome.outputs, ...timings }, [peerId]);
   } else {
     fail(step, derivation, { type: 'failed', kind: 'build', message: outcome.message, ...by, ...timings });
@@ -56,7 +66,7 @@ function takeResult(step: Step, lease: Lease, outcome: BuildOutcome): void {
 export function machineFailed(step: Step, lease: Lease, message: string): void {
   const { state, effects } = step;
   const { derivation, peerId } = lease;
-  endLease(state, lease);
+  endChain(step, lease);
   derivation.failures++;
   derivation.avoid.add(peerId);
   effects.push({
@@ -67,7 +77,7 @@ export function machineFailed(step: Step, lease: Lease, message: string): void {
     attempt: lease.attempt,
     message,
   });
-  if (derivation.failures >= state.maxAttempts) {
+  if (derivation.failures >= state.maxAttempts && derivation.leases.length === 0) {
     const machines = derivation.avoid.size;
     const times = `${derivation.failures} attempts on ${machines} machine${machines === 1 ? '' : 's'}`;
     fail(step, derivation, {
@@ -86,12 +96,8 @@ export function machineFailed(step: Step, lease: Lease, message: string): void {
 
 /** The worker of this lease is gone or silent. What it had not started costs the derivation nothing. */
 export function loseLease(step: Step, lease: Lease, message: string): void {
-  if (lease.startedAt !== undefined) {
-    machineFailed(step, lease, message);
-    return;
-  }
-  endLease(step.state, lease);
-  decide(step, lease.derivation);
+  if (lease.startedAt !== undefined) machineFailed(step, lease, message);
+  else giveUp(step, lease);
 }
 
 /** Gives up leases not renewed in time and sees to the next wake-up. */
@@ -110,6 +116,29 @@ export function expireLeases(step: Step): void {
       `it has said nothing about the build for ${now - lease.deadline + state.leaseMs} ms`,
     );
   }
+}
+
+/** Ends a lease at no cost to the derivation, which goes back into the queue unless it is raced. */
+function giveUp(step: Step, lease: Lease): void {
+  endChain(step, lease);
+  decide(step, lease.derivation);
+}
+
+/** Ends a lease that leads to nothing, and what was to follow it in its slot. */
+function endChain(step: Step, lease: Lease): void {
+  const followers = followersOf(step.state, lease);
+  endLease(step, lease);
+  for (const follower of followers) {
+    cancelLease(step, follower, 'what it was to follow is not built there');
+    endChain(step, follower);
+    decide(step, follower.derivation);
+  }
+}
+
+function shun(step: Step, lease: Lease): void {
+  const until = step.now + SHUN_MS;
+  lease.derivation.shunned.set(lease.peerId, until);
+  wakeAt(step, until);
 }
 
 function heartbeat(step: Step, peerId: PeerId, leases: readonly LeaseRef[]): void {

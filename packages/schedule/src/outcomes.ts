@@ -1,8 +1,9 @@
+import { advertise } from './appetite.ts';
 import type { DerivationOutcome } from './home-protocol.ts';
-import { advertise, type Derivation, isFinished, type Job, type Step } from './home-state.ts';
+import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { cancelLease } from './lease-table.ts';
 import { claimAll, endClaim } from './ownership.ts';
-import { classFor, consider, leaveClass, reclass, unready } from './ready-queue.ts';
+import { classFor, consider, enterClass, leaveClass, reclass, unready } from './ready-queue.ts';
 import type { PeerId } from './types.ts';
 
 type Failure = Extract<DerivationOutcome, { type: 'failed' }>;
@@ -50,15 +51,12 @@ function finish(
   outcome: DerivationOutcome | undefined,
 ): void {
   const { state, effects } = step;
-  cancelLease(
-    step,
-    derivation,
-    status === 'built' ? 'its outputs exist already' : 'it cannot succeed any more',
-  );
+  const reason = status === 'built' ? 'its outputs exist already' : 'it cannot succeed any more';
+  for (const lease of [...derivation.leases]) cancelLease(step, lease, reason);
   if (derivation.status === 'ready') unready(state, derivation, status);
   derivation.status = status;
   derivation.outcome = outcome;
-  leaveClass(state, derivation.work);
+  leaveClass(state, derivation);
   endClaim(
     step,
     derivation,
@@ -107,10 +105,11 @@ export function endJob(step: Step, job: Job, cancelled: boolean): void {
     }
     gone.add(derivation);
     if (isFinished(derivation)) continue;
-    cancelLease(step, derivation, cancelled ? 'its job was cancelled' : 'its job has failed');
+    const reason = cancelled ? 'its job was cancelled' : 'its job has failed';
+    for (const lease of [...derivation.leases]) cancelLease(step, lease, reason);
     if (derivation.status === 'ready') unready(state, derivation, 'skipped');
     derivation.status = 'skipped';
-    leaveClass(state, derivation.work);
+    leaveClass(state, derivation);
     endClaim(step, derivation, { type: 'gone' });
   }
   state.graph.removeAll(gone);
@@ -138,7 +137,7 @@ export function rebuildIfNeeded(step: Step, derivation: Derivation): void {
     next.status = 'waiting';
     next.outcome = undefined;
     next.work = classFor(step, next.node, next.jobs, next.avoid, next.failures);
-    next.work.members++;
+    enterClass(next, next.work);
     step.state.recentlyBuilt.delete(next.drvPath);
     for (const id of next.jobs) step.state.jobs.get(id)!.remaining++;
     step.effects.push({ type: 'derivation-lost', drvPath: next.drvPath, jobs: [...next.jobs] });

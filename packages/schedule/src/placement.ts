@@ -1,34 +1,176 @@
-import { EQUAL_BYTES, PRIORITY_BAND_MS, PRIORITY_BAND_SHARE } from './constants.ts';
+import {
+  CRUMB_MS,
+  EQUAL_BYTES,
+  EQUAL_END_MS,
+  EQUAL_END_SHARE,
+  PREFERENCE,
+  PRIORITY_BAND_MS,
+  PRIORITY_BAND_SHARE,
+} from './constants.ts';
+import { coresFor } from './cores.ts';
+import { busyCores, fetchMs, isCrumb, missingBytes, speedOn, spreadOf, workMs } from './estimates.ts';
+import type { Derivation, Step, WorkerRecord } from './home-state.ts';
+import { selects } from './machine-selector.ts';
+import { ableWorkers } from './ready-queue.ts';
+import type { Round } from './round.ts';
 
-/** One worker that could take a derivation now. */
+/** One worker that could build a derivation, and when that would be over there. */
 export interface Candidate {
-  /** Bytes of the derivation's inputs, among those this job built, that it would have to fetch. */
+  readonly worker: WorkerRecord;
+  readonly speed: number;
   readonly missingBytes: number;
-  /** Leases it holds from this home, over its slots. */
-  readonly load: number;
-  /** How long until a slot of it is expected to be free; 0 when one is. */
-  readonly freeInMs: number;
-  readonly isHome: boolean;
+  readonly fetchMs: number;
+  readonly expectedMs: number;
+  readonly cores: number;
+  /** When it could start, by the home's clock. */
+  readonly startAt: number;
+  readonly endAt: number;
+  /** What `endAt` counts as, with the job's preference and the derivation's nature taken in. */
+  readonly rank: number;
 }
 
-/** Slots that come free within this time of each other are equally good: predictions are no better. */
-const EQUAL_FREE_MS = 100;
+/** Where a derivation ends soonest among free slots, and where if it waits. */
+export interface Choice {
+  readonly free: readonly Candidate[];
+  readonly bestFree: Candidate | undefined;
+  /** The best of the busy ones; looked for only where it could matter. */
+  readonly bestBusy: Candidate | undefined;
+}
 
 /**
- * Whether `a` is the better place than `b`: a slot sooner, fewer bytes to move (nothing to move beats everything, a
- * MiB more or less counts for nothing), less loaded, the home first.
+ * A slot waits. A worker that has a slot free as far as this home knows and has only an ahead request parked counts
+ * for what has its inputs there: its next request is on the way, and a chain should not move meanwhile.
  */
-export function better(a: Candidate, b: Candidate): boolean {
-  const free = Math.floor(a.freeInMs / EQUAL_FREE_MS) - Math.floor(b.freeInMs / EQUAL_FREE_MS);
-  if (free !== 0) return free < 0;
-  const bytes = transferClass(a.missingBytes) - transferClass(b.missingBytes);
-  if (bytes !== 0) return bytes < 0;
-  if (a.load !== b.load) return a.load < b.load;
-  return a.isHome && !b.isHome;
+export function takesNow(worker: WorkerRecord, derivation: Derivation): boolean {
+  if (worker.free.length > 0) return true;
+  return (
+    worker.ahead.length > 0 &&
+    worker.leases.size < worker.info.slots &&
+    derivation.local.has(worker.info.peerId)
+  );
 }
 
-function transferClass(missingBytes: number): number {
-  return missingBytes === 0 ? 0 : 1 + Math.floor(missingBytes / EQUAL_BYTES);
+/** Looks at every worker that may have the derivation. */
+export function choose(round: Round, derivation: Derivation): Choice {
+  const { step } = round;
+  const { work } = derivation;
+  const free: Candidate[] = [];
+  const busy: WorkerRecord[] = [];
+  let bestFree: Candidate | undefined;
+  for (const worker of ableWorkers(step.state, work)) {
+    if (isShunned(step, derivation, worker)) continue;
+    if (!takesNow(worker, derivation) || round.reserved.has(worker) || !fitsNow(derivation, worker)) {
+      busy.push(worker);
+      continue;
+    }
+    const candidate = candidateOf(round, derivation, worker, step.now);
+    free.push(candidate);
+    if (bestFree === undefined || isBetter(candidate, bestFree, step.now)) bestFree = candidate;
+  }
+  let bestBusy: Candidate | undefined;
+  if (bestFree === undefined || mayPayToWait(derivation, bestFree)) {
+    for (const worker of busy) {
+      const at = derivation.alone ? round.emptyAt(worker) : round.freeAt(worker);
+      const candidate = candidateOf(round, derivation, worker, at);
+      if (bestBusy === undefined || isBetter(candidate, bestBusy, step.now)) bestBusy = candidate;
+    }
+  }
+  return { free, bestFree, bestBusy };
+}
+
+/** Whether somewhere else could be enough better to wait for. */
+function mayPayToWait(derivation: Derivation, best: Candidate): boolean {
+  if (best.fetchMs > EQUAL_END_MS || isCrumb(derivation)) return true;
+  return (
+    best.speed * (1 + EQUAL_END_SHARE) < derivation.work.topSpeed || (busyCores(derivation) ?? 1) > best.cores
+  );
+}
+
+function candidateOf(round: Round, derivation: Derivation, worker: WorkerRecord, at: number): Candidate {
+  const { state, now } = round.step;
+  const speed = speedOn(state, worker, derivation.work.system);
+  const cores = coresFor(round, derivation, worker);
+  const expectedMs = workMs(derivation, cores) / speed;
+  const fetch = fetchMs(derivation, worker);
+  // Inputs come while the slot is still taken.
+  const startAt = Math.max(at, now + fetch);
+  const endAt = startAt + expectedMs;
+  const missing = missingBytes(derivation, worker);
+  let rank = endAt;
+  if (isCrumb(derivation) && isAway(derivation, worker)) rank += CRUMB_MS;
+  for (const { prefer } of derivation.work.policies)
+    if (prefer?.some((selector) => selects(selector, worker.info))) {
+      rank -= PREFERENCE * (endAt - at);
+      break;
+    }
+  return { worker, speed, missingBytes: missing, fetchMs: fetch, expectedMs, cores, startAt, endAt, rank };
+}
+
+/** Whether it would have to be carried there: sources are the home's, what the job built is where it was built. */
+function isAway(derivation: Derivation, worker: WorkerRecord): boolean {
+  return derivation.localBytes === 0 ? !worker.info.isHome : missingBytes(derivation, worker) > 0;
+}
+
+/**
+ * Whether `a` is the better place than `b`: over sooner, else fewer bytes to move (a MiB more or less counts for
+ * nothing), less loaded, the home first.
+ */
+export function isBetter(a: Candidate, b: Candidate, now: number): boolean {
+  const equal = Math.max(EQUAL_END_MS, EQUAL_END_SHARE * (b.endAt - now));
+  const sooner = a.rank - b.rank;
+  if (Math.abs(sooner) > equal) return sooner < 0;
+  const bytes = transferClass(a.missingBytes) - transferClass(b.missingBytes);
+  if (bytes !== 0) return bytes < 0;
+  const load = a.worker.leases.size / a.worker.info.slots - b.worker.leases.size / b.worker.info.slots;
+  if (load !== 0) return load < 0;
+  return a.worker.info.isHome && !b.worker.info.isHome;
+}
+
+function transferClass(missing: number): number {
+  return missing === 0 ? 0 : 1 + Math.floor(missing / EQUAL_BYTES);
+}
+
+/** Memory for it is there, and a worker to itself where it needs one. */
+function fitsNow(derivation: Derivation, worker: WorkerRecord): boolean {
+  if (worker.leases.size === 0) return true;
+  if (derivation.alone) return false;
+  for (const lease of worker.leases.values()) if (lease.derivation.alone) return false;
+  const { freeMemoryBytes } = worker.info;
+  const peak = derivation.node.history?.memoryPeakBytes ?? 0;
+  return freeMemoryBytes === undefined || peak <= freeMemoryBytes;
+}
+
+function isShunned(step: Step, derivation: Derivation, worker: WorkerRecord): boolean {
+  const until = derivation.shunned.get(worker.info.peerId);
+  return until !== undefined && until > step.now;
+}
+
+/** Whether the job ends no later if the derivation is built there, its duration multiplied by `caution`. */
+export function isHarmless(round: Round, derivation: Derivation, at: Candidate, caution: number): boolean {
+  const { path, area } = round.jobEnd;
+  const tail = (derivation.bLevelMs - derivation.predictedMs) / round.topSpeed;
+  return at.startAt + at.expectedMs * caution + tail <= Math.max(path, area);
+}
+
+/**
+ * The free place to take: where it ends soonest; but while the longest path, not the amount of work, decides when the
+ * job ends, fast slots are left to that path by what has time, however wrong its prediction.
+ */
+export function pickFree(
+  round: Round,
+  derivation: Derivation,
+  { free, bestFree }: Choice,
+): Candidate | undefined {
+  if (bestFree === undefined || free.length === 1) return bestFree;
+  const { path, area } = round.jobEnd;
+  if (path <= area) return bestFree;
+  const caution = Math.exp(spreadOf(derivation));
+  let pick = bestFree;
+  for (const candidate of free) {
+    if (candidate.speed >= pick.speed || candidate.rank > candidate.endAt) continue;
+    if (isHarmless(round, derivation, candidate, caution)) pick = candidate;
+  }
+  return pick;
 }
 
 /** Whether a derivation with this b-level is urgent enough to go before the most urgent one for its inputs' sake. */

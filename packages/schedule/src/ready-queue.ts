@@ -1,4 +1,5 @@
 import { eligible } from './eligibility.ts';
+import { speedOn } from './estimates.ts';
 import { Heap } from './heap.ts';
 import {
   type Derivation,
@@ -29,13 +30,25 @@ export function reclass(step: Step, derivation: Derivation): void {
   if (work === previous) return;
   derivation.work = work;
   if (isFinished(derivation)) return;
-  work.members++;
-  leaveClass(step.state, previous);
+  enterClass(derivation, work);
+  leave(step.state, derivation, previous);
   if (derivation.status === 'ready') enqueue(step.state, derivation);
 }
 
-export function leaveClass(state: HomeState, work: WorkClass): void {
+/** Counts an unfinished derivation in. */
+export function enterClass(derivation: Derivation, work: WorkClass): void {
+  work.members++;
+  work.remainingMs += derivation.predictedMs;
+}
+
+/** Counts out a derivation that is finished or given up. */
+export function leaveClass(state: HomeState, derivation: Derivation): void {
+  leave(state, derivation, derivation.work);
+}
+
+function leave(state: HomeState, derivation: Derivation, work: WorkClass): void {
   work.members--;
+  work.remainingMs -= derivation.predictedMs;
   if (work.members === 0) state.classes.delete(work.key);
 }
 
@@ -53,7 +66,9 @@ export function classFor(
   );
   const requiredFeatures = [...new Set(node.requiredFeatures)].sort();
   const lastTry = failures > 0 && failures >= state.maxAttempts - 1;
+  const job = oldest(state, jobs);
   const key = JSON.stringify([
+    job,
     node.system,
     requiredFeatures,
     node.place,
@@ -65,6 +80,7 @@ export function classFor(
   if (work === undefined) {
     work = {
       key,
+      job,
       system: node.system,
       requiredFeatures,
       place: node.place,
@@ -72,9 +88,14 @@ export function classFor(
       avoid: new Set(avoid),
       lastTry,
       members: 0,
+      remainingMs: 0,
       heap: new Heap(moreUrgent),
       able: [],
+      ableSet: new Set(),
+      topSpeed: 1,
+      capacity: 0,
       generation: 0,
+      speeds: 0,
       impossibleSince: undefined,
     };
     state.classes.set(key, work);
@@ -83,11 +104,30 @@ export function classFor(
   return work;
 }
 
+/** The job that has waited longest for it. */
+function oldest(state: HomeState, jobs: ReadonlySet<JobId>): JobId {
+  if (jobs.size > 1) for (const id of state.jobs.keys()) if (jobs.has(id)) return id;
+  for (const id of jobs) return id;
+  throw new Error('a derivation that no job wants has no class');
+}
+
 /** The workers that may take derivations of this class now. */
 export function ableWorkers(state: HomeState, work: WorkClass): readonly WorkerRecord[] {
   if (work.generation !== state.generation) {
     work.able = eligible(work, state.workers.values());
+    work.ableSet = new Set(work.able);
     work.generation = state.generation;
+    work.speeds = 0;
+  }
+  if (work.speeds !== state.speeds) {
+    work.speeds = state.speeds;
+    work.topSpeed = 0;
+    work.capacity = 0;
+    for (const worker of work.able) {
+      const speed = speedOn(state, worker, work.system);
+      work.topSpeed = Math.max(work.topSpeed, speed);
+      work.capacity += speed * worker.info.slots;
+    }
   }
   return work.able;
 }
@@ -153,8 +193,9 @@ export function firstOf(work: WorkClass): ReadyEntry | undefined {
 /** The most urgent ready derivation with its inputs at this worker, if the worker may build it. */
 export function nearestTo(state: HomeState, worker: WorkerRecord): ReadyEntry | undefined {
   const entry = firstLive(worker.nearby);
-  if (entry === undefined || !ableWorkers(state, entry.derivation.work).includes(worker)) return undefined;
-  return entry;
+  if (entry === undefined) return undefined;
+  ableWorkers(state, entry.derivation.work);
+  return entry.derivation.work.ableSet.has(worker) ? entry : undefined;
 }
 
 function firstLive(heap: Heap<ReadyEntry>): ReadyEntry | undefined {
@@ -166,7 +207,7 @@ function firstLive(heap: Heap<ReadyEntry>): ReadyEntry | undefined {
 }
 
 /** Counts who has how much of the inputs; an output of unknown size counts a byte, to count at all. */
-function weighInputs(derivation: Derivation): void {
+export function weighInputs(derivation: Derivation): void {
   const local = new Map<PeerId, number>();
   let total = 0;
   for (const dependency of derivation.dependencies) {

@@ -1,8 +1,9 @@
+import { advertise } from './appetite.ts';
 import { MAX_PARKED_REQUESTS, REMEMBERED_IDS } from './constants.ts';
 import { whyImpossible } from './eligibility.ts';
 import { Heap } from './heap.ts';
 import type { WorkerEvent } from './home-protocol.ts';
-import { advertise, isFinished, type Step, type WorkClass, type WorkerRecord, wakeAt } from './home-state.ts';
+import { isFinished, type Step, type WorkClass, type WorkerRecord, wakeAt } from './home-state.ts';
 import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
@@ -38,15 +39,25 @@ export function handleWorker(step: Step, event: WorkerEvent): void {
 function workerUp(step: Step, info: WorkerInfo): void {
   const { state } = step;
   const known = state.workers.get(info.peerId);
-  state.workers.set(info.peerId, {
-    info,
-    free: known?.free ?? [],
-    ahead: known?.ahead ?? [],
-    spent: known?.spent ?? new Recent(REMEMBERED_IDS),
-    leases: known?.leases ?? new Map(),
-    nearby: known?.nearby ?? new Heap(moreUrgent),
-  });
-  workersChanged(step);
+  if (known === undefined) {
+    state.workers.set(info.peerId, {
+      info,
+      free: [],
+      ahead: [],
+      spent: new Recent(REMEMBERED_IDS),
+      leases: new Map(),
+      nearby: new Heap(moreUrgent),
+      experience: { weight: 0, sum: 0 },
+      endedAt: step.now,
+      appetite: undefined,
+    });
+    workersChanged(step);
+  } else {
+    const before = known.info;
+    known.info = info;
+    state.speeds++;
+    if (abilityOf(before) !== abilityOf(info)) workersChanged(step);
+  }
   if (state.jobs.size > 0) advertise(step, info.peerId, true);
 }
 
@@ -68,6 +79,12 @@ export function forgetHolder(step: Step, peerId: PeerId): void {
   if (peerId === state.self || state.workers.has(peerId) || state.homes.has(peerId)) return;
   const held = [...state.graph.vertices()].filter((derivation) => derivation.holders.delete(peerId));
   for (const derivation of held) if (derivation.jobs.size > 0) rebuildIfNeeded(step, derivation);
+}
+
+/** All of it that eligibility looks at. */
+function abilityOf(info: WorkerInfo): string {
+  const { name, systems, features, slots, cores, speed, tags, memoryBytes, emulated } = info;
+  return JSON.stringify([name, systems, features, slots > 0, cores, speed, tags, memoryBytes, emulated]);
 }
 
 function workersChanged(step: Step): void {

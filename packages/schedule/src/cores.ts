@@ -1,0 +1,44 @@
+import { busyCores } from './estimates.ts';
+import type { Derivation, HomeState, WorkerRecord } from './home-state.ts';
+import { coresOf, type Round } from './round.ts';
+
+/** More cores than such builds keep busy on average: their busy phases need more. */
+const HEADROOM = 1.25;
+/** Builds seen in this job before those nobody knows are taken to be like them. */
+const TELLING_BUILDS = 4;
+
+/**
+ * Cores a derivation gets on a worker: many ready, one each; few, what such builds can use; alone, the whole machine. Of
+ * one that nobody knows is assumed that it could use all there are to share.
+ */
+export function coresFor(round: Round, derivation: Derivation, worker: WorkerRecord): number {
+  const { state } = round.step;
+  const all = coresOf(worker);
+  if (derivation.alone || all === 1) return all;
+  let used = 0;
+  let links = 0;
+  for (const lease of worker.leases.values()) {
+    if (lease.follows === undefined) used += lease.cores;
+    else links++;
+  }
+  const others = state.ready - 1 + state.leases.size - links;
+  const free = Math.max(1, all - used);
+  const width = widthOf(round);
+  if (others <= 0 && width < 1.5) return free;
+  const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
+  const usable = busyCores(derivation) ?? usualCores(state);
+  const wanted = usable === undefined ? share : Math.min(share, Math.round(usable * HEADROOM));
+  return Math.max(1, Math.min(wanted, free));
+}
+
+/** How many derivations the rest of the work could build at once on average: its area over its longest path. */
+function widthOf(round: Round): number {
+  const { path, area } = round.jobEnd;
+  const { now } = round.step;
+  return path <= now ? 1 : Math.max(1, ((area - now) * round.mesh.slots) / (path - now));
+}
+
+function usualCores({ parallelism }: HomeState): number | undefined {
+  if (parallelism.weight < TELLING_BUILDS) return undefined;
+  return Math.exp(parallelism.sum / parallelism.weight);
+}

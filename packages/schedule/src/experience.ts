@@ -1,0 +1,55 @@
+import { claimedSpeed, spreadOf, workMs } from './estimates.ts';
+import type { Experience, HomeState, Lease, Step, WorkerRecord } from './home-state.ts';
+import type { BuildTimings } from './types.ts';
+
+/** Builds as good as certain that a machine's claimed speed is worth: reality outweighs it after about as many. */
+const CLAIM_WEIGHT = 6;
+/** Shorter builds tell more about overhead than about speed. */
+const TELLING_MS = 200;
+/** One build cannot say more than this factor, e^3. */
+const MOST_TOLD = 3;
+/** Factor by which reality may correct a claim at most. */
+const MOST_CORRECTED = 16;
+
+/** Takes in what a finished build tells about its machine, and about how parallel builds of this job are. */
+export function learn(step: Step, lease: Lease, timings: BuildTimings | undefined): void {
+  const { state, now } = step;
+  const worker = state.workers.get(lease.peerId);
+  const took = buildMs(timings) ?? (lease.startedAt === undefined ? undefined : now - lease.startedAt);
+  if (worker === undefined || took === undefined) return;
+  const { derivation } = lease;
+  const nominal = workMs(derivation, lease.cores) / claimedSpeed(worker, derivation.node.system);
+  if (took >= TELLING_MS && nominal >= TELLING_MS) {
+    // A prediction that may be off by a factor e tells a fifth of what a certain one does.
+    const weight = 1 / (0.25 + spreadOf(derivation) ** 2);
+    const told = Math.max(-MOST_TOLD, Math.min(MOST_TOLD, Math.log(took / nominal)));
+    for (const experience of [worker.experience, state.experience]) add(experience, told, weight);
+    state.speeds++;
+  }
+  const cpuMs = timings?.cpuMs;
+  if (cpuMs !== undefined && lease.cores > 1 && took >= TELLING_MS)
+    add(state.parallelism, Math.log(Math.max(0.1, cpuMs / took)), 1);
+}
+
+/** What a worker's claimed speed is to be multiplied with: below 1 where its builds take longer than others' compared to predictions. */
+export function correctionOf(state: HomeState, { experience }: WorkerRecord): number {
+  if (experience.weight === 0) return 1;
+  // Predictions that are wrong for everybody say nothing about one machine: it is compared with the others.
+  const others = state.experience.weight - experience.weight;
+  if (others <= 0) return 1;
+  const usual = (state.experience.sum - experience.sum) / others;
+  const sure = others / (others + CLAIM_WEIGHT);
+  const told = experience.sum - usual * experience.weight;
+  const correction = Math.exp((-sure * told) / (experience.weight + CLAIM_WEIGHT));
+  return Math.max(1 / MOST_CORRECTED, Math.min(MOST_CORRECTED, correction));
+}
+
+function buildMs(timings: BuildTimings | undefined): number | undefined {
+  const { startedMs, finishedMs } = timings ?? {};
+  return startedMs === undefined || finishedMs === undefined ? undefined : finishedMs - startedMs;
+}
+
+function add(experience: Experience, value: number, weight: number): void {
+  experience.weight += weight;
+  experience.sum += value * weight;
+}

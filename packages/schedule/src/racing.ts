@@ -1,0 +1,153 @@
+import {
+  FREE_RACES,
+  HICCUP_FACTOR,
+  HICCUP_SHARE,
+  RACE_GAIN_MS,
+  RACE_GAIN_SHARE,
+  RACE_WASTE_SHARE,
+} from './constants.ts';
+import { coresFor } from './cores.ts';
+import { endsAt, fetchMs, speedOn, spreadOf, workMs } from './estimates.ts';
+import type { HomeState, Lease, WorkerRecord } from './home-state.ts';
+import { grant } from './lease-table.ts';
+import { ableWorkers } from './ready-queue.ts';
+import { raceReason } from './reasons.ts';
+import { survival } from './residual.ts';
+import type { Round } from './round.ts';
+
+/** A second run of what somebody builds already. */
+interface Race {
+  readonly lease: Lease;
+  readonly worker: WorkerRecord;
+  readonly cores: number;
+  readonly fetchMs: number;
+  readonly expectedMs: number;
+  /** How much sooner the whole job is expected to end. */
+  readonly gainMs: number;
+}
+
+/** Gives slots that found nothing ready the running builds whose second run is expected to end the job sooner. */
+export function raceTail(round: Round): void {
+  const { state } = round.step;
+  for (const worker of state.workers.values()) {
+    while (worker.free.length > 0) {
+      const race = bestRace(round, worker);
+      if (race === undefined) break;
+      begin(round, race);
+    }
+  }
+}
+
+function begin(round: Round, race: Race): void {
+  const { lease, worker, cores, fetchMs, expectedMs } = race;
+  grant(round.step, lease.derivation, worker, {
+    request: worker.free.shift()!,
+    ahead: false,
+    race: true,
+    cores,
+    fetchMs,
+    expectedMs,
+    reason: raceReason(round.step, lease, worker, expectedMs + fetchMs, race.gainMs),
+  });
+}
+
+function bestRace(round: Round, worker: WorkerRecord): Race | undefined {
+  let best: Race | undefined;
+  for (const lease of round.step.state.leases.values()) {
+    if (!isRaceable(round, lease, worker)) continue;
+    const race = raceOf(round, lease, worker);
+    if (race !== undefined && (best === undefined || race.gainMs > best.gainMs)) best = race;
+  }
+  return best !== undefined && isAffordable(round, best) ? best : undefined;
+}
+
+/** Fixed-output and `preferLocalBuild` derivations are never raced, nor what earlier races or builds speak against. */
+function isRaceable(round: Round, lease: Lease, worker: WorkerRecord): boolean {
+  const { derivation } = lease;
+  if (lease.startedAt === undefined || derivation.leases.length > 1 || lease.peerId === worker.info.peerId)
+    return false;
+  if (derivation.node.place !== 'anywhere' || derivation.alone) return false;
+  if (derivation.node.history?.neverRace !== undefined) return false;
+  ableWorkers(round.step.state, derivation.work);
+  return derivation.work.ableSet.has(worker);
+}
+
+function raceOf(round: Round, lease: Lease, worker: WorkerRecord): Race | undefined {
+  const { state, now } = round.step;
+  const { derivation } = lease;
+  const cores = coresFor(round, derivation, worker);
+  const holder = state.workers.get(lease.peerId);
+  if (holder === undefined || lease.startedAt === undefined) return undefined;
+  const speed = speedOn(state, worker, derivation.work.system);
+  const fetch = fetchMs(derivation, worker);
+  const left = endsAt(lease, now) - now;
+  const expectedMs = secondRunMs(
+    lease,
+    now,
+    left,
+    speedOn(state, holder, derivation.work.system),
+    speed,
+    cores,
+  );
+  const gain = left - (fetch + expectedMs);
+  if (gain < Math.max(RACE_GAIN_MS, RACE_GAIN_SHARE * expectedMs)) return undefined;
+  // Only what the job waits for is worth a second run.
+  const tail = (derivation.bLevelMs - derivation.predictedMs) / round.topSpeed;
+  const { path, area } = round.jobEnd;
+  const slack = Math.max(path, area) - (now + left + tail);
+  const gainMs = gain - Math.max(0, slack);
+  if (gainMs < RACE_GAIN_MS) return undefined;
+  return { lease, worker, cores, fetchMs: fetch, expectedMs, gainMs };
+}
+
+/**
+ * What the build would take on another machine, knowing that it has not ended yet: either it is longer than predicted,
+ * everywhere, or its machine has trouble; each as likely as it was for a build to get this far that way.
+ */
+function secondRunMs(
+  lease: Lease,
+  now: number,
+  leftMs: number,
+  holderSpeed: number,
+  speed: number,
+  cores: number,
+): number {
+  const { derivation } = lease;
+  const elapsed = now - lease.startedAt!;
+  const fresh = workMs(derivation, cores) / speed;
+  const spread = spreadOf(derivation);
+  const long = (1 - HICCUP_SHARE) * survival(elapsed, lease.expectedMs, spread);
+  const trouble = HICCUP_SHARE * survival(elapsed, lease.expectedMs * HICCUP_FACTOR, spread + 0.5);
+  const itself = workMs(derivation, lease.cores) / holderSpeed;
+  const coreGain = itself === 0 ? 1 : (fresh * speed) / (itself * holderSpeed);
+  const same = ((elapsed + leftMs) * holderSpeed * coreGain) / speed;
+  const troubled = trouble / Math.max(1e-9, trouble + long);
+  return troubled * fresh + (1 - troubled) * Math.max(fresh, same);
+}
+
+/** Races may cost a small share of all slot time; the first ones, and winners, are not held back by a young job's small share. */
+function isAffordable(round: Round, race: Race): boolean {
+  const { state, now } = round.step;
+  const { racing } = state;
+  let underWay = 0;
+  let spent = 0;
+  for (const lease of state.leases.values()) {
+    if (!lease.race) continue;
+    underWay++;
+    spent += now - lease.grantedAt;
+  }
+  const cost = Math.min(race.expectedMs + race.fetchMs, endsAt(race.lease, now) - now);
+  if (racing.wastedMs + spent + cost <= RACE_WASTE_SHARE * racing.slotMs) return true;
+  return underWay === 0 && (racing.lost < FREE_RACES || racing.won * 3 >= racing.lost);
+}
+
+/** Counts the slot time that has passed since the last step. */
+export function countSlotTime(state: HomeState, now: number): void {
+  const { racing } = state;
+  if (state.jobs.size > 0) {
+    let slots = 0;
+    for (const worker of state.workers.values()) slots += worker.info.slots;
+    racing.slotMs += slots * Math.max(0, now - racing.countedAt);
+  }
+  racing.countedAt = now;
+}
