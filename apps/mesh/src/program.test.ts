@@ -13,6 +13,8 @@ describe('wrong usage', () => {
     ['half of --arg', ['build', '-f', '.', '--arg', 'x'], '--arg needs a name and a value'],
     ['--arg without a file', ['build', '--arg', 'x', '1', '.'], 'add -f FILE'],
     ['nothing to build', ['build'], 'There is nothing to build'],
+    ['nobody to prefer and not', ['build', '--prefer', 'a', '--not', 'a', '.'], 'a is in both'],
+    ['a priority that is none', ['build', '--priority', 'urgent', '.'], 'write low, normal, high'],
     ['an unknown log format', ['build', '--log-format', 'xml', '.'], 'Allowed choices are'],
     ['a port that is none', ['agent', '--listen', '70000'], 'from 0 to 65535'],
     ['a number of slots that is none', ['agent', '--slots', 'many'], 'from 0 to 4096'],

@@ -9,15 +9,16 @@ import { CliError, EXIT } from './errors.ts';
 type JsonFlags = CommonFlags & { json?: boolean };
 
 const collect = (value: string, before: string[] = []) => [...before, value];
-const collectNames = (value: string, before: string[] = []) => [
-  ...before,
-  ...value
+/** With commas or one by one. An option with nothing in it (`--on "$UNSET"`) must not pass for one that was not given. */
+const collectNames = (value: string, before: string[] = []) => {
+  const names = value
     .split(',')
     .map((name) => name.trim())
-    .filter((name) => name !== ''),
-];
+    .filter((name) => name !== '');
+  return [...before, ...(names.length > 0 ? names : [''])];
+};
 /** Options that may be given several times. Not commander's defaults: those show up in the help. */
-const NO_LISTS = { attr: [], arg: [], argstr: [], on: [], not: [] } satisfies Partial<BuildFlags>;
+const NO_LISTS = { attr: [], arg: [], argstr: [], on: [], not: [], prefer: [] } satisfies Partial<BuildFlags>;
 
 /**
  * The commands and their options. Each action loads its own code, so that a command pays for nothing but itself: libp2p alone
@@ -81,6 +82,11 @@ export function createProgram(version: string): Command {
   return program;
 }
 
+const MACHINES_HELP = `
+Machines are chosen by name or peer id, or by what they are:
+  system=aarch64-linux  feature=kvm  tag=rack1  'cores>=16'  'memory>=32G'  'speed>=1.5'  home (this machine)
+A comma means any of them, + means all of them:  --on ruby,tag=rack1+'cores>=16'`;
+
 function addBuild(command: Command): void {
   command
     .option('-f, --file <file>', 'evaluate this file; installables are its attributes')
@@ -94,13 +100,16 @@ function addBuild(command: Command): void {
     .option('-k, --keep-going', 'after a failure, build what does not need what failed')
     .option('-L, --print-build-logs', 'show the logs of all builds')
     .option('--dry-run', 'say what would be built')
-    .option('--on <machines>', 'only on these machines: names or peer ids, with commas', collectNames)
+    .option('--on <machines>', 'only on these machines (see below)', collectNames)
     .option('--not <machines>', 'not on these machines', collectNames)
+    .option('--prefer <machines>', 'rather on these, where they finish about as soon', collectNames)
     .option('--local', 'on this machine alone')
+    .option('--priority <weight>', 'share of slots against other jobs: low, normal, high, or 0.01 to 100')
     .option('--report <file>', 'write the report of the job as JSON (docs/report.md)')
     .addOption(
       new Option('--log-format <format>', 'how to show progress').choices(LOG_FORMATS).default('auto'),
     )
+    .addHelpText('after', MACHINES_HELP)
     .action(async (installables: string[], given: BuildFlags) => {
       const flags = { ...NO_LISTS, ...given };
       const { build } = await import('./commands/build.ts');

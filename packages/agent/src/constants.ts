@@ -34,3 +34,10 @@ export const LEAVE_TIMEOUT_MS = 1_000;
 export const OUTPUT_ROOT_MS = 120_000;
 /** Outputs are rooted and signed this long after the first of a batch was built: well within the life of the connection that built it. */
 export const KEEP_DELAY_MS = 500;
+/**
+ * A member that is not connected may be back within seconds if it was seen, or this agent started, this recently: agents on one LAN
+ * find each other in two or three seconds, a machine that restarts its agent in ten.
+ */
+export const EXPECTED_AGAIN_MS = 30_000;
+/** While a build waits for a machine it needs, it looks this often whether that machine has declined. */
+export const EXPECTED_LOOK_MS = 250;

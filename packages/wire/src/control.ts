@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { jobEventSchema } from './job-event.ts';
 import { loadSchema } from './node-record.ts';
+import { MAX_PRIORITY, MIN_PRIORITY } from './priority.ts';
 import { attemptReportSchema, jobReportSchema } from './report.ts';
 
 /**
@@ -21,10 +22,6 @@ export const MAX_CONTROL_LINE_BYTES = 64 * 1024 * 1024;
  */
 const selectors = v.pipe(v.array(v.pipe(v.string(), v.minLength(1), v.maxLength(200))), v.maxLength(64));
 
-/** Weight of a job against others: 2 gets twice the slots of 1. */
-export const MIN_PRIORITY = 0.01;
-export const MAX_PRIORITY = 100;
-
 /** What a build may be told. */
 export const buildOptionsSchema = v.object({
   /** The only machines that may build. */
@@ -35,6 +32,7 @@ export const buildOptionsSchema = v.object({
   prefer: v.optional(selectors),
   /** Build on this machine alone. */
   local: v.optional(v.boolean(), false),
+  /** Weight against other jobs. */
   priority: v.optional(v.pipe(v.number(), v.minValue(MIN_PRIORITY), v.maxValue(MAX_PRIORITY))),
   keepGoing: v.optional(v.boolean(), false),
   dryRun: v.optional(v.boolean(), false),

@@ -1,4 +1,6 @@
+import { type ChoiceOption, parseSelector } from '@mesh/agent/selectors';
 import type { BuildOptions } from '@mesh/wire';
+import { MAX_PRIORITY, MIN_PRIORITY } from '@mesh/wire/priority';
 import { usageError } from '../errors.ts';
 
 /** How a build shows itself: chosen by the terminal unless it is said. */
@@ -21,7 +23,9 @@ export interface BuildFlags {
   dryRun?: boolean;
   on: string[];
   not: string[];
+  prefer: string[];
   local?: boolean;
+  priority?: string;
   report?: string;
   logFormat: LogFormat;
   verbose?: boolean;
@@ -75,11 +79,32 @@ export function checkBuildFlags(flags: BuildFlags): void {
       throw usageError('--arg and --argstr are for the function in a file: add -f FILE.');
     }
   }
-  if (flags.local && flags.on.length + flags.not.length > 0) {
-    throw usageError('--local builds on this machine alone; it goes with neither --on nor --not.');
+  if (flags.local && flags.on.length + flags.not.length + flags.prefer.length > 0) {
+    throw usageError('--local builds on this machine alone; it goes with none of --on, --not and --prefer.');
   }
-  const both = flags.on.find((name) => flags.not.includes(name));
-  if (both !== undefined) throw usageError(`${both} is in both --on and --not.`);
+  const check = (option: ChoiceOption, texts: readonly string[]) => {
+    for (const text of texts) parseSelector(option, text);
+  };
+  check('--on', flags.on);
+  check('--not', flags.not);
+  check('--prefer', flags.prefer);
+  const both = [...flags.on, ...flags.prefer].find((text) => flags.not.includes(text));
+  if (both !== undefined)
+    throw usageError(`${both} is in both ${flags.on.includes(both) ? '--on' : '--prefer'} and --not.`);
+  if (flags.priority !== undefined) parsePriority(flags.priority);
+}
+
+/** What the words mean: a job of high priority gets four times the slots of an ordinary one, one of low a quarter. */
+const PRIORITIES = { low: 0.25, normal: 1, high: 4 } as const;
+
+/** The weight of a job against others. Throws a usage error. */
+export function parsePriority(text: string): number {
+  if (Object.hasOwn(PRIORITIES, text)) return PRIORITIES[text as keyof typeof PRIORITIES];
+  const weight = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (weight >= MIN_PRIORITY && weight <= MAX_PRIORITY) return weight;
+  throw usageError(
+    `--priority ${text} is no priority; write low, normal, high, or a number from ${MIN_PRIORITY} to ${MAX_PRIORITY} (1 is normal).`,
+  );
 }
 
 /** What of it the agent must know. */
@@ -87,6 +112,8 @@ export function agentOptions(flags: BuildFlags): BuildOptions {
   return {
     ...(flags.on.length > 0 ? { on: flags.on } : {}),
     ...(flags.not.length > 0 ? { not: flags.not } : {}),
+    ...(flags.prefer.length > 0 ? { prefer: flags.prefer } : {}),
+    ...(flags.priority === undefined ? {} : { priority: parsePriority(flags.priority) }),
     local: flags.local ?? false,
     keepGoing: flags.keepGoing ?? false,
     dryRun: flags.dryRun ?? false,

@@ -121,6 +121,15 @@ describe('a build', () => {
     await expect(runBuild(run)).rejects.toMatchObject({ code: 'BUILD_UNKNOWN_MACHINE' });
   });
 
+  it('exits with 1 where no build failed, because no machine could try', async () => {
+    const finished = { ...finishedWith(reportOf([['a', null, 'failed']])), noMachine: true };
+    const running = agent(async ({ emit }) => {
+      emit({ type: 'event', event: finished });
+      return { job: 'job-1' };
+    });
+    await expect(runBuild(setUp({ running }).run)).rejects.toMatchObject({ exitCode: 1, silent: true });
+  });
+
   it('exits with 100 when a build failed, in silence, because the renderer has told', async () => {
     const finished = finishedWith(reportOf([['a', 'h1', 'failed']]));
     for (const last of [

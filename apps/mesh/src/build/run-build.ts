@@ -28,7 +28,7 @@ export interface BuildResult {
 
 /**
  * One build from evaluation to the end of the job. Throws evaluation's error, the agent's, a silent `CliError` with exit code
- * 100 where builds failed (the renderer has told), or `MESH_INTERRUPTED`.
+ * 100 where builds failed (the renderer has told; 1 where no machine could build), or `MESH_INTERRUPTED`.
  */
 export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
   const { interrupts, renderer } = run;
@@ -65,7 +65,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
     if (finished !== undefined) await run.onFinished(finished);
   }
   if (finished === undefined) throw new Error('The agent answered a build without saying how the job ended.');
-  if (!finished.ok) throw buildFailed();
+  if (!finished.ok) throw buildFailed(finished);
   return collectResults([...wanted.values()], finished);
 
   /** An interrupt explains every error that comes after it, and a failed evaluation explains the agent's. */
@@ -76,7 +76,7 @@ export async function runBuild(run: BuildRun): Promise<BuildResult[]> {
     }
     if (evaluationError !== undefined) return evaluationError.error;
     const isTold = error instanceof Error && 'code' in error && error.code === 'BUILD_FAILED';
-    return isTold && finished?.ok === false ? buildFailed() : error;
+    return isTold && finished?.ok === false ? buildFailed(finished) : error;
   }
 }
 
@@ -107,9 +107,10 @@ function interrupted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** The renderer has said which builds, and why. */
-function buildFailed(): CliError {
-  return new CliError('BUILD_FAILED', EXIT.buildFailed, 'a build failed', { silent: true });
+/** The renderer has said which builds, and why. No build failed where no machine could try. */
+function buildFailed({ noMachine }: JobFinished): CliError {
+  const exitCode = noMachine === true ? EXIT.failure : EXIT.buildFailed;
+  return new CliError('BUILD_FAILED', exitCode, 'a build failed', { silent: true });
 }
 
 /** Paths as the agent found them; a dry run has only those that the `.drv`s name. */

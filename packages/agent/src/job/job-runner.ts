@@ -1,13 +1,17 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
-import { allows, type JobOptions, type MachineSelector, machine } from '@mesh/schedule';
+import { allows, type JobOptions, LOCAL, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
 import type { Home, RunEnd } from '../home/home.ts';
 import { batches } from './batches.ts';
 import { replay, untilEvaluated } from './build-inputs.ts';
+import { Feasibility, type Impossibility } from './feasibility.ts';
 import { Job } from './job.ts';
-import { type Distrust, Planner, type PlannerComponents, type Wanted } from './planner.ts';
+import { chooseMachines, isExplicit, unmatched } from './machine-choice.ts';
+import { PlanCheck } from './plan-check.ts';
+import { type Distrust, type PlannedDerivation, Planner, type PlannerComponents } from './planner.ts';
+import { wantedOutputs } from './wanted-outputs.ts';
 
 /** Brings wanted paths home. */
 export interface ResultFetcher {
@@ -33,15 +37,29 @@ export interface JobRunnerComponents {
   onJobsChanged(): void;
 }
 
+/** One go at a job's plan: the first, or one after something was lost. */
+interface Pass {
+  job: Job;
+  runId: string;
+  planner: Planner;
+  check: PlanCheck;
+  signal: AbortSignal;
+  root: (paths: string[]) => Promise<void>;
+  isFirst: boolean;
+}
+
 /** Takes jobs from submission to result: plan while evaluation streams, let the scheduler run it, bring the wanted closure home. */
 export class JobRunner {
   readonly #components: JobRunnerComponents;
   readonly #jobs = new Map<string, Job>();
+  readonly #options = new WeakMap<Job, JobOptions>();
   readonly #idle: (() => void)[] = [];
   readonly #stopping = new AbortController();
+  readonly #startedMs: number;
 
   constructor(components: JobRunnerComponents) {
     this.#components = components;
+    this.#startedMs = components.clock.now();
   }
 
   /** Newest first. */
@@ -62,12 +80,12 @@ export class JobRunner {
 
   /**
    * Registers a job, so that its events can be listened to before it runs.
-   * @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED, AGENT_STOPPING: before anything is built
+   * @throws AgentError BUILD_BAD_SELECTOR, BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED, AGENT_STOPPING: before anything is built
    */
   create(options: BuildOptions): Job {
     const { net, clock, randomId } = this.#components;
     if (this.#stopping.signal.aborted) throw stopping();
-    this.#selectors(options);
+    const jobOptions = this.#jobOptions(options);
     const job = new Job({
       id: randomId(),
       options,
@@ -77,6 +95,7 @@ export class JobRunner {
       wallMs: () => clock.now(),
     });
     this.#jobs.set(job.id, job);
+    this.#options.set(job, jobOptions);
     this.#forgetOld();
     return job;
   }
@@ -125,21 +144,32 @@ export class JobRunner {
     const { home, onJobsChanged } = this.#components;
     const runId = pass === 0 ? job.id : `${job.id}.${pass}`;
     const planner = new Planner(this.#components.planner, distrust);
-    const ended = home.begin(runId, job, this.#selectors(job.options));
+    const options = this.#optionsOf(job);
+    const check = new PlanCheck(
+      { ...this.#components, agentStartedMs: this.#startedMs },
+      new Feasibility(options),
+    );
+    const ended = home.begin(runId, job, options);
     onJobsChanged();
     const cancel = (): void => home.cancel(runId);
     signal.addEventListener('abort', cancel, { once: true });
     if (signal.aborted) cancel();
+    let hopeless: Impossibility | undefined;
     try {
-      await this.#feed(job, runId, planner, inputs, signal, root, pass);
+      hopeless = await this.#feed({ job, runId, planner, check, signal, root, isFirst: pass === 0 }, inputs);
     } catch (error) {
       home.cancel(runId);
       await ended;
       throw error;
     }
-    home.seal(runId);
+    if (hopeless !== undefined) {
+      this.#giveUp(job, hopeless);
+      home.cancel(runId);
+    } else home.seal(runId);
     const end = await ended;
     signal.removeEventListener('abort', cancel);
+    if (hopeless?.drvPath !== undefined && !signal.aborted)
+      return { ...end, cancelled: false, failed: [hopeless.drvPath] };
     const again = (lost: Distrust, error: Error): Promise<RunEnd> => {
       if (pass >= MAX_REPLANS) throw error;
       job.emit({ type: 'note', level: 'warn', message: `${error.message} Planning again.` });
@@ -158,28 +188,49 @@ export class JobRunner {
     return end;
   }
 
-  /** Plans derivations as evaluation finds them and hands them to the scheduler. */
-  async #feed(
-    job: Job,
-    runId: string,
-    planner: Planner,
-    inputs: AsyncIterable<BuildInput>,
-    signal: AbortSignal,
-    root: (paths: string[]) => Promise<void>,
-    pass: number,
-  ): Promise<void> {
+  /**
+   * Plans derivations as evaluation finds them and hands them to the scheduler; where the machines were chosen only when it is certain
+   * that these can do all of it. What comes back is what nobody can build, if that is sure at once.
+   * @throws AgentError BUILD_CHOICE_IMPOSSIBLE: before anything is built
+   */
+  async #feed(pass: Pass, inputs: AsyncIterable<BuildInput>): Promise<Impossibility | undefined> {
+    const { job, runId, planner, check, signal, root, isFirst } = pass;
     const { home } = this.#components;
+    const options = this.#optionsOf(job);
+    const isChosen = isFirst && isExplicit(job.options);
+    const kept: PlannedDerivation[] = [];
     for await (const batch of batches(untilEvaluated(inputs, signal))) {
-      if (signal.aborted) return;
-      if (pass === 0) job.wanted.push(...batch);
+      if (signal.aborted) return undefined;
+      if (isFirst) job.wanted.push(...batch);
       await root(batch.map((wanted) => wanted.drvPath));
       const plan = await planner.plan(batch);
       home.hold(runId, plan.held);
-      for (const { node } of pass === 0 ? [] : plan.derivations) job.reopened(node.drvPath);
+      for (const { node } of isFirst ? [] : plan.derivations) job.reopened(node.drvPath);
       job.planned(plan.derivations, plan.held.size, plan.validCount);
-      job.slots = this.#slotsFor(job.options);
+      job.slots = this.#slotsFor(job);
+      check.needs.add(plan.derivations.map(({ node }) => node));
+      if (isChosen) {
+        refuse(await check.choice(signal));
+        kept.push(...plan.derivations);
+        continue;
+      }
+      // With -k everything else is built first.
+      const hopeless = job.options.keepGoing ? undefined : check.hopeless();
+      if (hopeless !== undefined) return hopeless;
       if (!job.options.dryRun) home.add(runId, plan.derivations);
     }
+    if (isChosen) refuse(await check.derivations(signal));
+    for (const message of job.timelines.size > 0 ? unmatched(options, home.workers().values()) : [])
+      job.emit({ type: 'note', level: 'warn', message });
+    if (!job.options.dryRun) home.add(runId, kept);
+    return undefined;
+  }
+
+  /** Ends what a job planned, because one of its derivations can be built by nobody. */
+  #giveUp(job: Job, { drvPath, message }: Impossibility): void {
+    const end = { peerId: null, buildMs: 0, fetched: [] };
+    if (drvPath !== undefined) job.finished(drvPath, { ...end, outcome: 'failed', message, noMachine: true });
+    for (const path of job.timelines.keys()) job.finished(path, { ...end, outcome: 'skipped' });
   }
 
   /** Brings home the wanted outputs that are not here yet. */
@@ -191,7 +242,7 @@ export class JobRunner {
     root: (paths: string[]) => Promise<void>,
   ): Promise<void> {
     const { home, planner: store, fetcher } = this.#components;
-    const outputs = (await this.#wantedOutputs(job, planner, failed)).flatMap((wanted) =>
+    const outputs = (await wantedOutputs(job, planner, failed)).flatMap((wanted) =>
       Object.values(wanted.outputs),
     );
     await root(outputs);
@@ -213,9 +264,9 @@ export class JobRunner {
     const failed = new Set(job.failures.map((failure) => failure.drvPath));
     const planner = new Planner(store);
     const wanted =
-      job.state === 'cancelled' || job.options.dryRun ? [] : await this.#wantedOutputs(job, planner, failed);
+      job.state === 'cancelled' || job.options.dryRun ? [] : await wantedOutputs(job, planner, failed);
     const valid = await store.queryValidPaths(wanted.flatMap((entry) => Object.values(entry.outputs)));
-    job.slots = Math.max(job.slots, this.#slotsFor(job.options));
+    job.slots = Math.max(job.slots, this.#slotsFor(job));
     job.emit({
       type: 'job-finished',
       job: job.id,
@@ -223,60 +274,25 @@ export class JobRunner {
       cancelled: job.state === 'cancelled',
       outputs: wanted.filter((entry) => Object.values(entry.outputs).every((path) => valid.has(path))),
       failed: [...failed],
+      noMachine: job.failures.length > 0 && job.failures.every(({ noMachine }) => noMachine),
       report: job.report(),
     });
   }
 
-  async #wantedOutputs(
-    job: Job,
-    planner: Planner,
-    failed: ReadonlySet<string>,
-  ): Promise<{ drvPath: string; outputs: Record<string, string> }[]> {
-    const entries: { drvPath: string; outputs: Record<string, string> }[] = [];
-    for (const wanted of job.wanted) {
-      if (failed.has(wanted.drvPath)) continue;
-      const outcome = job.timelines.get(wanted.drvPath)?.outcome;
-      if (outcome === 'skipped' || outcome === 'cancelled' || outcome === 'failed') continue;
-      entries.push({ drvPath: wanted.drvPath, outputs: await this.#outputPaths(job, wanted, planner) });
-    }
-    return entries;
-  }
-
-  async #outputPaths(job: Job, wanted: Wanted, planner: Planner): Promise<Record<string, string>> {
-    const derivation = await planner.derivation(wanted.drvPath);
-    const names = wanted.outputs.length > 0 ? wanted.outputs : [...derivation.outputs.keys()];
-    const paths: Record<string, string> = {};
-    for (const name of names) {
-      const path = derivation.outputs.get(name)?.path;
-      if (path === undefined) {
-        throw new AgentError(
-          'BUILD_NOTHING_WANTED',
-          `${wanted.drvPath} has no output ${name}; it has ${[...derivation.outputs.keys()].join(', ')}.`,
-        );
-      }
-      const known = path !== '' ? path : job.builtOutputs.get(wanted.drvPath)?.get(name);
-      if (known !== undefined) paths[name] = known;
-    }
-    return paths;
-  }
-
-  /** @throws AgentError BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
-  #selectors(options: BuildOptions): JobOptions {
-    const self = this.#components.net.self.peerId;
-    const on = options.local ? [machine(self)] : options.on?.flatMap((name) => this.#peersOf(name));
-    const not = options.not?.flatMap((name) => this.#peersOf(name));
-    if (
-      !this.#maySubmit() &&
-      options.on !== undefined &&
-      !options.on.flatMap((name) => this.#peersOf(name)).some((s) => s.text === self)
-    ) {
+  /** @throws AgentError BUILD_BAD_SELECTOR, BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
+  #jobOptions(options: BuildOptions): JobOptions {
+    const { net, home } = this.#components;
+    const choice = chooseMachines(options, net.members());
+    const job = { ...choice, keepGoing: options.keepGoing, priority: options.priority };
+    if (this.#maySubmit()) return job;
+    const self = home.workers().get(net.self.peerId);
+    if (options.on !== undefined && (self === undefined || !allows({ only: choice.only }, self))) {
       throw new AgentError(
         'BUILD_NOT_PERMITTED',
         'This machine has no submit role in the mesh, so no other machine builds for it: leave out --on to build here.',
       );
     }
-    const only = this.#maySubmit() ? on : [machine(self)];
-    return { keepGoing: options.keepGoing, ...(only ? { only } : {}), ...(not ? { not } : {}) };
+    return { ...job, only: [machine(net.self.peerId, LOCAL)] };
   }
 
   /** Whether others build for this machine; itself it always may. */
@@ -285,26 +301,18 @@ export class JobRunner {
     return net.rolesOf(net.self.peerId).includes('submit');
   }
 
-  #peersOf(name: string): MachineSelector[] {
-    const members = this.#components.net.members();
-    const found = members.filter((member) => member.name === name || member.peerId === name);
-    if (found.length > 0) return found.map((member) => machine(member.peerId));
-    const names = members.map((member) => member.name).join(', ');
-    throw new AgentError(
-      'BUILD_UNKNOWN_MACHINE',
-      `No machine of this mesh is called ${name}; there are ${names}.`,
-      {
-        exitCode: 2,
-      },
-    );
-  }
-
   #running(): number {
     return [...this.#jobs.values()].filter((job) => job.state === 'running').length;
   }
 
-  #slotsFor(options: BuildOptions): number {
-    const policy = this.#selectors(options);
+  #optionsOf(job: Job): JobOptions {
+    const options = this.#options.get(job);
+    if (options === undefined) throw new Error(`job ${job.id} was not created here`);
+    return options;
+  }
+
+  #slotsFor(job: Job): number {
+    const policy = this.#optionsOf(job);
     let slots = 0;
     for (const worker of this.#components.home.workers().values())
       if (allows(policy, worker)) slots += worker.slots;
@@ -333,6 +341,11 @@ function inputsLost(lost: Distrust): AgentError {
   const [path = ''] = lost.keys();
   const which = lost.size === 1 ? path : `${path} and ${lost.size - 1} other paths`;
   return new AgentError('BUILD_RESULT_LOST', `No connected member could give ${which} any more.`);
+}
+
+/** @throws AgentError BUILD_CHOICE_IMPOSSIBLE */
+function refuse(impossible: Impossibility | undefined): void {
+  if (impossible !== undefined) throw new AgentError('BUILD_CHOICE_IMPOSSIBLE', impossible.message);
 }
 
 function stopping(): AgentError {
