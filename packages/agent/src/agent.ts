@@ -12,7 +12,7 @@ import { AgentError } from './errors.ts';
 import { Home } from './home/home.ts';
 import { JobRunner } from './job/job-runner.ts';
 import { stderrLogger } from './logger.ts';
-import { capabilityOf, type MachineCapability, measureLoad } from './machine.ts';
+import { MachineFacts } from './machine/facts.ts';
 import { memoryChannelPair } from './memory-channel.ts';
 import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
@@ -66,8 +66,13 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const incarnation = randomBytes(6).toString('hex');
   const daemon = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
 
-  const nix = await systemInfo();
-  const capability = capabilityOf(nix, settings.slots);
+  const nixInfo = systemInfo();
+  const facts = await MachineFacts.gather(
+    { stateDir, nix: nixInfo, slots: settings.slots },
+    { clock, logger },
+  );
+  const nix = await nixInfo;
+  const { capability } = facts;
   const trust = await probeTrust(daemon);
   const pool = new DaemonPool({ ...daemon, max: 4 });
   const store = new Store(pool);
@@ -143,7 +148,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const defaultServer =
     init.serveControl && init.defaultSocketDir !== undefined ? serveAt(init.defaultSocketDir) : undefined;
   let loadTimer: NodeJS.Timeout | undefined;
-  announce = () => void publish(net, capability, worker.running, home.running);
+  announce = () => void publish(net, facts, worker.running, home.running);
 
   return {
     control,
@@ -178,6 +183,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       announce();
       loadTimer = setInterval(announce, LOAD_INTERVAL_MS);
       loadTimer.unref();
+      facts.start(() => worker.running > 0 || home.running > 0, announce);
       logger.info(
         { peerId: net.self.peerId, meshId: net.meshId, systems: capability.systems, slots: capability.slots },
         `agent ${net.self.name} is up`,
@@ -186,6 +192,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     idle: () => runner.idle(),
     async stop() {
       clearInterval(loadTimer);
+      facts.stop();
       await runner.stop();
       await server?.stop();
       await defaultServer?.stop();
@@ -203,14 +210,17 @@ function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
 }
 
-async function publish(
-  net: MeshNet,
-  capability: MachineCapability,
-  running: number,
-  jobs: number,
-): Promise<void> {
-  const load = await measureLoad(running);
-  net.publish({ ...capability, agentVersion: AGENT_VERSION, load, speed: 1, jobs });
+async function publish(net: MeshNet, facts: MachineFacts, running: number, jobs: number): Promise<void> {
+  const load = await facts.load(running);
+  const emulated = facts.emulated();
+  net.publish({
+    ...facts.capability,
+    agentVersion: AGENT_VERSION,
+    load,
+    speed: facts.speed(),
+    ...(Object.keys(emulated).length === 0 ? {} : { emulated }),
+    jobs,
+  });
 }
 
 /** Whether this agent's daemon lets it build input-addressed derivations and import what it has verified itself. */

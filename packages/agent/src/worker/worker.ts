@@ -7,7 +7,7 @@ import {
   type WorkerMachineEvent,
 } from '@mesh/schedule';
 import type { HomeMessage, LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
-import type { MachineCapability } from '../machine.ts';
+import type { MachineCapability } from '../machine/capability.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
