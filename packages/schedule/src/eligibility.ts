@@ -85,7 +85,7 @@ export function whyNobodyChosen(
   workers: readonly WorkerInfo[],
   others: readonly string[] = [],
 ): string {
-  const excluded = workers.map((worker) => `${worker.name}: ${exclusionOf(policy, worker)}`);
+  const excluded = workers.map((worker) => `${worker.name} ${exclusionOf(policy, worker)}`);
   return `The choice of machines leaves none to build on (${listed([...excluded, ...others])}); choose others, or connect one that suits.`;
 }
 
@@ -95,8 +95,8 @@ function hindranceOf(need: Pick<Need, 'place' | 'policies'>, worker: WorkerInfo)
   const excluded = need.place !== 'substitute' && !need.policies.some((each) => allows(each, worker));
   if (excluded && policy !== undefined) return exclusionOf(policy, worker);
   if (worker.slots === 0)
-    return `it takes no builds now${worker.closed === undefined ? '' : `: ${worker.closed}`}`;
-  return isHomeOnly(need.place) && !worker.isHome ? 'it is not the home' : undefined;
+    return `takes no builds now${worker.closed === undefined ? '' : `: ${worker.closed}`}`;
+  return isHomeOnly(need.place) && !worker.isHome ? 'is not the home' : undefined;
 }
 
 /** What to do: let those machines in that could, or make one that can. */
@@ -121,7 +121,7 @@ function exclusionOf(policy: Pick<JobOptions, 'only' | 'not'>, worker: WorkerInf
   const options =
     not.length > 0 ? `--not ${quote(not)}` : isLocal(deciding) ? '--local' : `--on ${quote(deciding)}`;
   const facts = factsAbout(deciding, worker);
-  return `${options} leaves it out${facts === '' ? '' : ` (it has ${facts})`}`;
+  return `is left out by ${options}${facts === '' ? '' : `: it has ${facts}`}`;
 }
 
 function quote(selectors: readonly MachineSelector[]): string {

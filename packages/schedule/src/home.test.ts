@@ -94,7 +94,7 @@ describe('who may build', () => {
     expect(grants(after(...away))).toEqual([]);
     clock.now = 5_000;
     const [impossible] = of('impossible', after({ type: 'tick' }));
-    expect(impossible?.message).toMatch(/its home to build it.*h offers .*, but --not h leaves it out/);
+    expect(impossible?.message).toMatch(/its home to build it.*h offers .*, but is left out by --not h/);
   });
 
   it('is the home for what its substituters offer, whatever machines the job chose', () => {
