@@ -1,3 +1,4 @@
+export { type BoundMachine, boundMachineOf } from './bound-machines.ts';
 export { type ColdGuess, coldStart, type DerivationShape } from './cold-start.ts';
 export * from './constants.ts';
 export { allows, eligible, type Need, offers, whyImpossible, whyNobodyChosen } from './eligibility.ts';
@@ -15,7 +16,13 @@ export {
   type Job,
   type Lease,
 } from './home-state.ts';
-export { criticalPath, lowerBoundMs, type MeasuredDerivation } from './lower-bound.ts';
+export {
+  criticalPath,
+  type LowerBounds,
+  lowerBoundMs,
+  lowerBounds,
+  type MeasuredDerivation,
+} from './lower-bound.ts';
 export { LOCAL, machine, selects } from './machine-selector.ts';
 export { BuildPredictor, type Prediction, SAMPLES_PER_KEY } from './prediction.ts';
 export { oneCoreMs, parallelShare, wallMsOn } from './prediction-cores.ts';
