@@ -7,7 +7,7 @@ import type { SpeedSample } from './speed-sample.ts';
 /** An undisturbed round on the machine that has speed 1 by definition: one of two threads of an AMD EPYC (Zen 4) core at 2.6 GHz. */
 const REFERENCE_ROUND_MS = 4;
 /** With less of a processor than this, somebody else was at work or a quota holds: measured again, to tell the two apart. */
-const WHOLE_SHARE = 0.85;
+const WHOLE_SHARE = 0.8;
 /** Windows in which a machine may show that it has a whole processor to give. */
 const MAX_WINDOWS = 4;
 /** Pause between them, at least and in the mean a half more: agents that started together do not meet again. */
