@@ -28,6 +28,26 @@ export function eventLines(
             ),
           ]
         : [];
+    case 'race':
+      return [style.dim(`${safe(event.peer)}: races ${safe(event.against)} for ${safe(event.name)}`)];
+    case 'race-finished':
+      return event.raceWon || verbose
+        ? [
+            style.dim(
+              `${safe(event.winner)}: was first with ${safe(event.name)}; ${safe(event.loser)} stops after ${formatDuration(event.wastedMs)}`,
+            ),
+          ]
+        : [];
+    case 'outputs-differ':
+      return differLines(event, style);
+    case 'returned':
+      return verbose
+        ? [
+            style.dim(
+              `${safe(event.peer)}: has ${safe(event.name)} no more${event.reason === '' ? '' : `: ${safe(event.reason)}`}`,
+            ),
+          ]
+        : [];
     case 'fetching':
       return verbose
         ? [
@@ -63,6 +83,18 @@ export function eventLines(
     case 'job-finished':
       return dryRun && event.ok ? [] : [summarize(event, style)];
   }
+}
+
+/** Nothing is wrong with the build at hand, but somebody should know. */
+function differLines(event: Extract<JobEvent, { type: 'outputs-differ' }>, style: Style): string[] {
+  const safe = (text: string) => safeLine(text, false);
+  return [
+    style.yellow(
+      `warning: ${safe(event.name)} is not deterministic: two machines built ${safe(event.output)} differently`,
+    ),
+    `  ${safe(event.first.peer)}: ${safe(event.first.narHash)} (this one is used)`,
+    `  ${safe(event.second.peer)}: ${safe(event.second.narHash)}`,
+  ];
 }
 
 function attempt(n: number): string {

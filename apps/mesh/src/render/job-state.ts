@@ -10,6 +10,8 @@ export interface RunningBuild {
   sinceMs: number;
   phase: string | undefined;
   fetch: { paths: number; bytes: number } | undefined;
+  /** The machine that builds the same. */
+  racing: string | undefined;
 }
 
 /** What the live tree shows of a job: the sum of its events. */
@@ -64,11 +66,24 @@ export function applyEvent(state: JobState, event: JobEvent): void {
       putRunning(state, event, 'building');
       return;
     case 'phase':
-      for (const build of state.running.values())
-        if (build.drvPath === event.drvPath && build.step === 'building') build.phase = event.phase;
+      for (const build of state.running.values()) {
+        const isIt = event.peer === undefined || event.peer === build.peer;
+        if (isIt && build.drvPath === event.drvPath && build.step === 'building') build.phase = event.phase;
+      }
+      return;
+    case 'race': {
+      const racer = state.running.get(keyOf(event.peer, event.drvPath));
+      if (racer !== undefined) racer.racing = event.against;
+      return;
+    }
+    case 'race-finished':
+      state.running.delete(keyOf(event.loser, event.drvPath));
       return;
     case 'requeued':
+    case 'returned':
       state.running.delete(keyOf(event.peer, event.drvPath));
+      for (const build of state.running.values())
+        if (build.drvPath === event.drvPath && build.racing === event.peer) build.racing = undefined;
       return;
     case 'finished':
       for (const [key, build] of state.running)
@@ -92,6 +107,7 @@ export function applyEvent(state: JobState, event: JobEvent): void {
     case 'job-started':
     case 'log':
     case 'note':
+    case 'outputs-differ':
       return;
   }
 }
@@ -119,6 +135,7 @@ function putRunning(
     sinceMs: event.atMs,
     phase: undefined,
     fetch: undefined,
+    racing: state.running.get(keyOf(event.peer, event.drvPath))?.racing,
   };
   state.running.set(keyOf(event.peer, event.drvPath), build);
   return build;

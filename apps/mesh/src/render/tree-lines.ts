@@ -61,7 +61,8 @@ function bodyLines(state: JobState, nowMs: number, style: Style): string[] {
 
 function buildText(build: RunningBuild, nowMs: number, style: Style): string {
   const elapsed = style.dim(formatDuration(nowMs - build.sinceMs));
-  const name = safeLine(build.name, false);
+  const against = build.racing === undefined ? '' : style.dim(`  racing ${safeLine(build.racing, false)}`);
+  const name = `${safeLine(build.name, false)}${against}`;
   switch (build.step) {
     case 'building':
       return `${name}  ${build.phase ? `${style.dim(safeLine(build.phase, false))}  ` : ''}${elapsed}`;

@@ -112,6 +112,8 @@ export function createTreeRenderer(
 function isLasting(event: JobEvent, { verbose }: RenderOptions): boolean {
   switch (event.type) {
     case 'started':
+    case 'race':
+    case 'race-finished':
     case 'result-fetch':
       return verbose;
     case 'finished':

@@ -146,7 +146,7 @@ export class ControlHandler {
 
   async #log(request: Request<'log'>, context: ControlContext): Promise<ControlResult<'log'>> {
     const { job, drvPath } = this.#findLog(request.target);
-    const log = job.logOf(drvPath);
+    const log = job.logs.of(drvPath);
     await context.emit({
       type: 'log',
       text: log

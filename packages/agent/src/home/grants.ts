@@ -1,13 +1,12 @@
 import type { HomeEffect } from '@mesh/schedule';
 import type { LeaseInput, LeaseMessage } from '@mesh/wire';
 import type { PlannedDerivation } from '../job/planner.ts';
+import type { GivenLease } from '../job/timeline.ts';
 
 type Grant = Extract<HomeEffect, { type: 'grant' }>;
 
 /** What the home knows of a lease it gave out. */
-export interface Granted {
-  readonly drvPath: string;
-  readonly peerId: string;
+export interface Granted extends GivenLease {
   /** As the worker tells them with its result. */
   buildMs: number;
   fetched: readonly { peer: string; bytes: number }[];
@@ -22,8 +21,12 @@ export class Grants {
 
   /** Writes the lease down and says it as a message. `nowMs` is of the clock that made the grant's deadline. */
   give(grant: Grant, planned: PlannedDerivation, inputs: LeaseInput[], nowMs: number): LeaseMessage {
-    const { peerId, lease, attempt, drvPath } = grant;
-    this.#granted.set(lease, { drvPath, peerId, buildMs: 0, fetched: [] });
+    const { lease, attempt, drvPath } = grant;
+    this.#granted.set(lease, {
+      ...givenLease(grant),
+      buildMs: 0,
+      fetched: [],
+    });
     return {
       type: 'lease',
       lease,
@@ -38,6 +41,7 @@ export class Grants {
       ahead: grant.ahead,
       cores: grant.cores,
       memoryBytes: grant.memoryBytes,
+      outputBytes: planned.node.history?.outputBytes ?? 0,
       expectedMs: grant.expectedMs,
       race: grant.race,
       ...(grant.follows === undefined ? {} : { follows: grant.follows }),
@@ -55,6 +59,11 @@ export class Grants {
     return granted?.peerId === peerId ? granted : undefined;
   }
 
+  /** Leases this worker holds. */
+  allOf(peerId: string): Granted[] {
+    return [...this.#granted.values()].filter((granted) => granted.peerId === peerId);
+  }
+
   end(lease: string): void {
     this.#granted.delete(lease);
   }
@@ -62,4 +71,11 @@ export class Grants {
   clear(): void {
     this.#granted.clear();
   }
+}
+
+/** A grant as jobs remember it. */
+export function givenLease(grant: Grant): GivenLease {
+  const { lease, attempt, drvPath, peerId, race, cores, expectedMs, reason } = grant;
+  const chained = grant.follows !== undefined;
+  return { lease, attempt, drvPath, peerId, race, chained, cores, expectedMs, reason };
 }

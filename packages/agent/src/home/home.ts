@@ -1,5 +1,6 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
 import {
+  allows,
   type HomeEffect,
   type HomeEvent,
   initialHome,
@@ -9,12 +10,15 @@ import {
 } from '@mesh/schedule';
 import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import type { Job } from '../job/job.ts';
-import type { PlannedDerivation } from '../job/planner.ts';
+import { derivationName, type PlannedDerivation } from '../job/planner.ts';
+import type { GivenLease } from '../job/timeline.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
+import { BuildNotes, type HomeHistory } from './build-notes.ts';
 import { Claims } from './claims.ts';
-import { Grants } from './grants.ts';
+import { type Granted, Grants, givenLease } from './grants.ts';
 import { Holders } from './holders.ts';
+import { OwnSlots } from './own-slots.ts';
 import { Plans } from './plans.ts';
 import { workerInfoOf } from './worker-info.ts';
 import { WorkerLinks } from './worker-links.ts';
@@ -31,6 +35,7 @@ export interface HomeComponents {
   net: MeshNet;
   clock: Clock;
   logger: Logger;
+  history: HomeHistory;
   /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
   storeLog(drvPath: string, lines: string[]): Promise<void>;
 }
@@ -47,6 +52,7 @@ export interface RunEnd {
 /** One pass of a job through the scheduler; a job whose result was lost makes another. */
 interface Run {
   job: Job;
+  options: JobOptions;
   /** Paths left out of its plan, because members have them. */
   held: Set<string>;
   lost: Map<string, readonly string[]>;
@@ -69,16 +75,22 @@ export class Home {
   readonly #runs = new Map<string, Run>();
   readonly #plans = new Plans();
   readonly #grants = new Grants();
+  readonly #notes: BuildNotes;
+  readonly #ownSlots: OwnSlots;
 
   constructor(init: HomeInit, components: HomeComponents) {
     this.#init = init;
     this.#components = components;
+    this.#notes = new BuildNotes(components.history, components.clock);
     const state = initialHome({ self: init.self, incarnation: init.incarnation });
     this.#loop = new StepLoop({
       clock: components.clock,
       step: (event) => stepHome(state, event).effects,
       perform: (effect) => this.#perform(effect),
       tick: { type: 'tick' },
+    });
+    this.#ownSlots = new OwnSlots(init.self, (free) => {
+      for (const { job } of this.#runs.values()) job.homeSlots(free);
     });
     this.#workers = new WorkerLinks({
       net: components.net,
@@ -151,7 +163,10 @@ export class Home {
     // Ahead of need: evaluation takes longer than opening streams.
     this.#workers.callAll();
     return new Promise((resolve) => {
-      this.#runs.set(runId, { job, held: new Set(), lost: new Map(), resolve });
+      const run: Run = { job, options, held: new Set(), lost: new Map(), resolve };
+      this.#runs.set(runId, run);
+      for (const worker of this.#known.values()) meet(run, worker);
+      job.homeSlots(this.#ownSlots.free);
       this.#dispatch({ type: 'job-added', job: runId, options });
     });
   }
@@ -193,7 +208,7 @@ export class Home {
           attempt: effect.attempt,
           reason: effect.reason.slice(0, 500),
         });
-        this.#grants.end(effect.lease);
+        this.#endLease(effect.lease, 'cancelled', effect.reason);
         break;
       case 'advertise':
         this.#workers.send(effect.peerId, {
@@ -218,9 +233,7 @@ export class Home {
         }
         break;
       case 'attempt-failed':
-        for (const { job } of this.#runs.values())
-          job.requeued(effect.drvPath, effect.peerId, effect.message);
-        this.#grants.end(effect.lease);
+        this.#requeue(effect);
         break;
       case 'impossible':
         // The `derivation-finished` that follows tells the job.
@@ -229,7 +242,12 @@ export class Home {
         this.#jobFinished(effect);
         break;
       case 'race-finished':
+        for (const { job } of this.#runs.values()) job.raceFinished(effect.drvPath, effect);
+        this.#notes.raceFinished(derivationName(effect.drvPath), effect.raceWon);
+        break;
       case 'outputs-differ':
+        for (const { job } of this.#runs.values()) job.outputsDiffer(effect.drvPath, effect);
+        this.#notes.outputsDiffer(derivationName(effect.drvPath));
         break;
       case 'claim':
       case 'release':
@@ -239,10 +257,11 @@ export class Home {
   }
 
   #grant(effect: Effect<'grant'>): void {
-    const { peerId, attempt, drvPath } = effect;
+    const { peerId, drvPath } = effect;
     const planned = this.#plans.of(drvPath);
     if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
-    for (const { job } of this.#runs.values()) job.leased(drvPath, peerId, attempt, effect.reason);
+    this.#ownSlots.answered(peerId, effect.request);
+    for (const { job } of this.#runs.values()) job.leased(givenLease(effect));
     const inputs = planned.inputs.map((path) => ({ path, holders: this.#holdersOf(path) }));
     const nowMs = this.#components.clock.monotonic();
     this.#workers.send(peerId, this.#grants.give(effect, planned, inputs, nowMs));
@@ -276,13 +295,17 @@ export class Home {
       job.finished(drvPath, {
         outcome: outcome.type,
         peerId,
+        ...('lease' in outcome && outcome.lease !== undefined ? { lease: outcome.lease } : {}),
         buildMs: granted?.buildMs ?? 0,
         fetched: granted?.fetched ?? [],
         ...(outcome.type === 'failed'
           ? { message: outcome.message, noMachine: outcome.kind === 'impossible' }
           : {}),
         ...(outcome.type === 'built'
-          ? { outputs: new Map(outcome.outputs.map(({ name, path }) => [name, path])) }
+          ? {
+              outputs: new Map(outcome.outputs.map(({ name, path }) => [name, path])),
+              outputBytes: outcome.outputs.reduce((sum, { narBytes }) => sum + narBytes, 0),
+            }
           : {}),
       });
     }
@@ -322,9 +345,30 @@ export class Home {
 
   #workerGone(peerId: string): void {
     this.#known.delete(peerId);
+    this.#notes.forget(peerId);
     this.holders.dropPeer(peerId);
     this.#dispatch({ type: 'worker-down', peerId });
+    // What it had not started counts as no failure: the home state machine says nothing about it.
+    for (const { lease } of this.#grants.allOf(peerId)) this.#endLease(lease, 'revoked', 'the machine left');
     this.#workersChanged();
+  }
+
+  #workerUp(worker: WorkerInfo): void {
+    this.#known.set(worker.peerId, worker);
+    for (const run of this.#runs.values()) meet(run, worker);
+    this.#dispatch({ type: 'worker-up', worker });
+    this.#workersChanged();
+  }
+
+  /** Writes down how a lease ended; workers whose speed turns out to be another one are known by that from now on. */
+  #note(granted: Granted, message: Extract<WorkerMessage, { type: 'result' }>): void {
+    const { drvPath, peerId, cores } = granted;
+    const planned = this.#plans.of(drvPath);
+    if (planned === undefined) return;
+    for (const found of this.#notes.result(planned, peerId, cores, message)) {
+      for (const { job } of this.#runs.values()) job.outputsDiffer(drvPath, found);
+    }
+    for (const worker of this.#notes.changed()) this.#workerUp(worker);
   }
 
   #workersChanged(): void {
@@ -334,40 +378,44 @@ export class Home {
   #receive(peerId: string, message: WorkerMessage): void {
     switch (message.type) {
       case 'worker': {
-        const worker = workerInfoOf(
+        const said = workerInfoOf(
           { peerId, name: this.#nameOf(peerId), isHome: peerId === this.#init.self },
           message,
           this.#components.net.members().find((member) => member.peerId === peerId)?.record,
         );
-        this.#known.set(peerId, worker);
-        this.#dispatch({ type: 'worker-up', worker });
-        this.#workersChanged();
+        this.#workerUp(this.#notes.judge(said));
         break;
       }
       case 'steal':
+        if (!message.ahead) this.#ownSlots.waits(peerId, message.request);
+        this.#dispatch({ ...message, peerId });
+        break;
       case 'unsteal':
+        this.#ownSlots.answered(peerId, message.request);
+        this.#dispatch({ ...message, peerId });
+        break;
       case 'heartbeat':
         this.#dispatch({ ...message, peerId });
         break;
       case 'fetching':
-        this.#eachJob(peerId, message.lease, (job, drvPath) =>
-          job.fetching(drvPath, peerId, message.paths, message.bytes),
+        this.#eachJob(peerId, message.lease, (job, lease) =>
+          job.fetching(lease, message.paths, message.bytes),
         );
         break;
       case 'fetched':
-        this.#eachJob(peerId, message.lease, (job, drvPath) => job.fetched(drvPath));
+        this.#eachJob(peerId, message.lease, (job, lease) => job.fetched(lease));
         break;
       case 'started':
-        this.#eachJob(peerId, message.lease, (job, drvPath) => job.started(drvPath, peerId));
+        this.#eachJob(peerId, message.lease, (job, lease) => job.started(lease));
         this.#dispatch({ type: 'started', peerId, lease: message.lease, attempt: message.attempt });
         break;
       case 'log':
-        this.#eachJob(peerId, message.lease, (job, drvPath) =>
-          job.log(drvPath, message.lines, message.phase),
-        );
+        this.#eachJob(peerId, message.lease, (job, lease) => job.log(lease, message.lines, message.phase));
         break;
       case 'returned':
         this.#lost(peerId, message.lease, message.missing);
+        if (message.reason !== 'machine' && this.#grants.heldBy(peerId, message.lease) !== undefined)
+          this.#endLease(message.lease, 'revoked', message.detail);
         this.#dispatch({
           type: 'returned',
           peerId,
@@ -382,6 +430,7 @@ export class Home {
         if (granted !== undefined) {
           granted.buildMs = message.buildMs;
           granted.fetched = message.fetched;
+          this.#note(granted, message);
         }
         const { lease, attempt, outcome } = message;
         this.#dispatch({ type: 'result', peerId, lease, attempt, outcome });
@@ -411,10 +460,25 @@ export class Home {
     for (const [runId, run] of [...this.#runs]) if (run.lost.size > 0) this.cancel(runId);
   }
 
-  #eachJob(peerId: string, lease: string, tell: (job: Job, drvPath: string) => void): void {
+  #eachJob(peerId: string, lease: string, tell: (job: Job, lease: GivenLease) => void): void {
     const granted = this.#grants.heldBy(peerId, lease);
     if (granted === undefined) return;
-    for (const { job } of this.#runs.values()) tell(job, granted.drvPath);
+    for (const { job } of this.#runs.values()) tell(job, granted);
+  }
+
+  /** A lease is over that brought no result. */
+  #endLease(lease: string, outcome: 'revoked' | 'cancelled', detail: string): void {
+    const granted = this.#grants.of(lease);
+    if (granted === undefined) return;
+    for (const { job } of this.#runs.values()) job.leaseEnded(granted, outcome, detail);
+    this.#grants.end(lease);
+  }
+
+  #requeue({ lease, message }: Effect<'attempt-failed'>): void {
+    const granted = this.#grants.of(lease);
+    if (granted === undefined) return;
+    for (const { job } of this.#runs.values()) job.requeued(granted, message);
+    this.#grants.end(lease);
   }
 
   #nameOf(peerId: string): string {
@@ -424,4 +488,9 @@ export class Home {
   #dispatch(event: WithoutNow<HomeEvent>): void {
     this.#loop.dispatch(event);
   }
+}
+
+/** The job's report counts the machines its choice leaves. */
+function meet({ job, options }: Run, worker: WorkerInfo): void {
+  if (allows(options, worker)) job.meet(worker);
 }

@@ -207,7 +207,6 @@ export class JobRunner {
       home.hold(runId, plan.held);
       for (const { node } of isFirst ? [] : plan.derivations) job.reopened(node.drvPath);
       job.planned(plan.derivations, plan.held.size, plan.validCount);
-      job.slots = this.#slotsFor(job);
       check.needs.add(plan.derivations.map(({ node }) => node));
       if (isChosen) {
         refuse(await check.choice(signal));
@@ -266,7 +265,6 @@ export class JobRunner {
     const wanted =
       job.state === 'cancelled' || job.options.dryRun ? [] : await wantedOutputs(job, planner, failed);
     const valid = await store.queryValidPaths(wanted.flatMap((entry) => Object.values(entry.outputs)));
-    job.slots = Math.max(job.slots, this.#slotsFor(job));
     job.emit({
       type: 'job-finished',
       job: job.id,
@@ -309,14 +307,6 @@ export class JobRunner {
     const options = this.#options.get(job);
     if (options === undefined) throw new Error(`job ${job.id} was not created here`);
     return options;
-  }
-
-  #slotsFor(job: Job): number {
-    const policy = this.#optionsOf(job);
-    let slots = 0;
-    for (const worker of this.#components.home.workers().values())
-      if (allows(policy, worker)) slots += worker.slots;
-    return slots;
   }
 
   #nameOf(peerId: string): string {
