@@ -9,6 +9,8 @@ import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { ControlHandler } from './control/control-handler.ts';
 import { ControlServer } from './control/control-server.ts';
 import { AgentError } from './errors.ts';
+import { History } from './history/history.ts';
+import { HistoryShare } from './history/history-share.ts';
 import { Home } from './home/home.ts';
 import { JobRunner } from './job/job-runner.ts';
 import { stderrLogger } from './logger.ts';
@@ -117,9 +119,14 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       missingPaths: lostPaths,
     },
   );
+  const history = new History(
+    { stateDir, self: net.self.peerId },
+    { clock, logger, isMember: (peerId) => net.isMember(peerId) },
+  );
+  const historyShare = new HistoryShare({ net, clock, logger, history });
   const home = new Home(
     { self: net.self.peerId, incarnation },
-    { net, clock, logger, storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines) },
+    { net, clock, logger, history, storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines) },
   );
   let announce: () => void = () => undefined;
   const runner = new JobRunner({
@@ -127,7 +134,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     home,
     clock,
     logger,
-    planner: store.plannerComponents((asked) => transfer.whoHas(asked)),
+    planner: store.plannerComponents((asked) => transfer.whoHas(asked), history),
     fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),
@@ -179,7 +186,9 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       }
       home.start();
       transfer.start();
+      historyShare.start();
       await net.start();
+      void history.open();
       announce();
       loadTimer = setInterval(announce, LOAD_INTERVAL_MS);
       loadTimer.unref();
@@ -198,7 +207,9 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       await defaultServer?.stop();
       await home.stop();
       await worker.stop();
+      historyShare.stop();
       await net.stop();
+      await history.close();
       await transfer.stop();
       pool.close();
     },

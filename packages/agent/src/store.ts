@@ -1,9 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { DaemonClient, DaemonPool } from '@mesh/nix';
+import type { History } from './history/history.ts';
 import type { PlannerComponents, Wanted } from './job/planner.ts';
-
-/** Predicted for a name nobody has built: all alike, so that priorities follow the graph's shape. */
-const DEFAULT_PREDICTION_MS = 1_000;
 
 /** What an agent's jobs ask of this machine's own store. */
 export class Store {
@@ -34,7 +32,10 @@ export class Store {
     };
   }
 
-  plannerComponents(whoHas: (paths: string[]) => Promise<Map<string, string[]>>): PlannerComponents {
+  plannerComponents(
+    whoHas: (paths: string[]) => Promise<Map<string, string[]>>,
+    history: Pick<History, 'open' | 'predict'>,
+  ): PlannerComponents {
     return {
       queryValidPaths: async (paths) =>
         paths.length === 0
@@ -42,7 +43,8 @@ export class Store {
           : this.#pool.use(async (client) => client.queryValidPaths(paths)),
       querySubstitutable: (wanted) => this.#querySubstitutable(wanted),
       whoHas: async (paths) => (paths.length === 0 ? new Map() : whoHas(paths)),
-      predictMs: () => DEFAULT_PREDICTION_MS,
+      predict: (name, system, shape) => history.predict(name, system, shape),
+      remembered: () => history.open(),
     };
   }
 

@@ -5,6 +5,7 @@ export * from './control.ts';
 export * from './frame.ts';
 export * from './gossip.ts';
 export * from './hello.ts';
+export * from './history.ts';
 export * from './job-event.ts';
 export * from './join.ts';
 export * from './node-record.ts';

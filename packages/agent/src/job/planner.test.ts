@@ -44,7 +44,7 @@ class World {
       queryValidPaths: async (paths) => new Set(paths.filter((path) => this.valid.has(path))),
       querySubstitutable: async () => this.substitutable,
       whoHas: async (paths) => new Map([...this.held].filter(([path]) => paths.includes(path))),
-      predictMs: () => 1_000,
+      predict: () => ({ predictedMs: 1_000, history: { basis: 'cold', samples: 0, spread: 1 } }),
       readDerivationFile: async (path) => {
         this.reads.push(path);
         const bytes = this.files.get(path);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type Derivation, derivationOptions, parseDerivation } from '@mesh/nix';
-import type { DerivationNode } from '@mesh/schedule';
+import type { DerivationNode, DerivationShape, Prediction } from '@mesh/schedule';
 import { AgentError } from '../errors.ts';
 
 /** A derivation and the names of its outputs that somebody wants; empty means all of them. */
@@ -37,8 +37,10 @@ export interface PlannerComponents {
   /** Which connected members hold which of these paths. */
   whoHas(paths: string[]): Promise<Map<string, string[]>>;
   readDerivationFile?(path: string): Promise<Uint8Array>;
-  /** How long a derivation of this name takes, in milliseconds on this machine. */
-  predictMs(name: string, system: string): number;
+  /** What earlier builds tell about one of this name, or what its shape does. */
+  predict(name: string, system: string, shape: DerivationShape): Prediction;
+  /** Resolves when predictions rest on what was remembered. */
+  remembered?(): Promise<void>;
 }
 
 /** Paths that members were said to hold and could not give: they are not asked for them again, nor, if others can, to build them. */
@@ -86,6 +88,7 @@ export class Planner {
     const [substitutable, held] = await Promise.all([
       this.#components.querySubstitutable(roots),
       this.#components.whoHas(paths.filter((path) => !this.#distrust.has(path))),
+      this.#components.remembered?.(),
     ]);
     for (const [path, peers] of held) this.#held.set(path, peers);
     const derivations = await this.#collect(roots, substitutable);
@@ -181,7 +184,7 @@ export class Planner {
         requiredFeatures: offered ? [] : options.requiredSystemFeatures,
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
-        predictedMs: offered ? 0 : this.#components.predictMs(derivationName(drvPath), derivation.system),
+        ...(offered ? { predictedMs: 0 } : this.#predict(drvPath, derivation, options)),
         outputs: outputPaths.filter((path) => path !== ''),
         avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],
       },
@@ -190,6 +193,18 @@ export class Planner {
       method: realise ? 'realise' : 'build',
       inputs: offered ? [] : inputs,
     };
+  }
+
+  #predict(
+    drvPath: string,
+    derivation: Derivation,
+    options: ReturnType<typeof derivationOptions>,
+  ): Prediction {
+    return this.#components.predict(derivationName(drvPath), derivation.system, {
+      inputs: derivation.inputDrvs.size,
+      local: options.preferLocalBuild || options.isBuiltin,
+      download: options.isFixedOutput,
+    });
   }
 
   async #read(drvPath: string): Promise<{ derivation: Derivation; bytes: Uint8Array }> {
