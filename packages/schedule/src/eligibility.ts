@@ -72,7 +72,7 @@ export function whyImpossible(
       ? ''
       : ` and the feature${requiredFeatures.length > 1 ? 's' : ''} ${requiredFeatures.join(', ')}`;
   const home = isHomeOnly(need.place) ? ', and its home to build it' : '';
-  const offered = workers.map((worker) => {
+  const offered = byName(workers).map((worker) => {
     const hindrance = hindranceOf(need, worker);
     return `${worker.name} offers ${offerOf(worker)}${hindrance === undefined ? '' : `, but ${hindrance}`}`;
   });
@@ -85,7 +85,7 @@ export function whyNobodyChosen(
   workers: readonly WorkerInfo[],
   others: readonly string[] = [],
 ): string {
-  const excluded = workers.map((worker) => `${worker.name} ${exclusionOf(policy, worker)}`);
+  const excluded = byName(workers).map((worker) => `${worker.name} ${exclusionOf(policy, worker)}`);
   return `The choice of machines leaves none to build on (${listed([...excluded, ...others])}); choose others, or connect one that suits.`;
 }
 
@@ -155,6 +155,10 @@ function offerOf(worker: WorkerInfo): string {
 
 function featuresOf(worker: WorkerInfo): string {
   return worker.features.join(' ') || 'no features';
+}
+
+function byName(workers: readonly WorkerInfo[]): WorkerInfo[] {
+  return [...workers].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 }
 
 function listed(machines: readonly string[]): string {
