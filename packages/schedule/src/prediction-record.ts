@@ -27,8 +27,8 @@ export interface BuildRecord {
 export const MAX_BUILD_MS = 30 * 24 * 3_600_000;
 /** Clocks of machines on a LAN may differ by this much; a row from further ahead is not believed. */
 export const CLOCK_TOLERANCE_MS = 3_600_000;
-/** Before this no mesh was running (2024-01-01). */
-const EARLIEST_MS = 1_704_067_200_000;
+/** A clock that says less was never set (September 2020). */
+const EARLIEST_MS = 1_600_000_000_000;
 /** Machines are not further from an ordinary one than this factor, either way, even emulating. */
 export const MAX_SPEED = 1_000;
 
