@@ -8,8 +8,8 @@ export interface BuildIdentity {
   readonly outputs: readonly string[];
 }
 
-/** Processes looked into at a time: more wait for the next round. */
-const MAX_LOOKS = 64;
+/** Processes looked into at a time, some 10 ms of work: more wait for the next round. */
+const MAX_LOOKS = 128;
 /** A process that was seen between its start and its builder's has still another's environment. */
 const LOOKS_PER_PROCESS = 2;
 
@@ -30,7 +30,7 @@ export class BuildProcesses {
   /** Users that run more than builds: root and our own. */
   readonly #sharedUsers: ReadonlySet<number>;
   readonly #looks = new Map<number, Look>();
-  readonly #users = new Map<number, { build: BuildIdentity; seen: ReadonlySet<number> }>();
+  readonly #users = new Map<number, { build: BuildIdentity; seen: ReadonlySet<string> }>();
 
   constructor(table: ProcessTable, memory: ProcessMemory, ownUser: number) {
     this.#table = table;
@@ -62,9 +62,9 @@ export class BuildProcesses {
       else if (look.owner !== undefined && !builds.includes(look.owner)) this.#looks.delete(pid);
     }
     for (const [user, claim] of this.#users) {
-      const now = entries.filter(({ uid }) => uid === user).map(({ inode }) => inode);
+      const now = entries.filter(({ uid }) => uid === user).map(keyOf);
       // Only new processes: the build has ended and Nix may have given the user to another.
-      const same = builds.includes(claim.build) && now.some((inode) => claim.seen.has(inode));
+      const same = builds.includes(claim.build) && now.some((key) => claim.seen.has(key));
       if (same) claim.seen = new Set(now);
       else this.#users.delete(user);
     }
@@ -97,17 +97,31 @@ export class BuildProcesses {
   }
 
   async #lookInto(strangers: readonly ProcessEntry[], builds: readonly BuildIdentity[]): Promise<boolean> {
-    const fresh = strangers.filter(({ pid }) => (this.#looks.get(pid)?.times ?? 0) < LOOKS_PER_PROCESS);
-    const answers = fresh.slice(0, MAX_LOOKS).map(async ({ pid, inode, uid }) => {
-      const look: Look = { inode, times: (this.#looks.get(pid)?.times ?? 0) + 1 };
+    const answers = this.#worthLooking(strangers).map(async (entry) => {
+      const { pid, inode, uid } = entry;
+      const look: Look = { inode, times: this.#timesLooked(pid) + 1 };
       this.#looks.set(pid, look);
       const build = await this.#identify(pid, builds);
       if (build === undefined) return false;
       if (this.#sharedUsers.has(uid)) look.owner = build;
-      else this.#users.set(uid, { build, seen: new Set([inode]) });
+      else this.#users.set(uid, { build, seen: new Set([keyOf(entry)]) });
       return true;
     });
     return (await Promise.all(answers)).includes(true);
+  }
+
+  /** Those not looked into yet before others, of users that may be a build's before root's, young before old. */
+  #worthLooking(strangers: readonly ProcessEntry[]): ProcessEntry[] {
+    const rank = ({ pid, uid }: ProcessEntry): number =>
+      this.#timesLooked(pid) * 2 + Number(this.#sharedUsers.has(uid));
+    return strangers
+      .filter(({ pid }) => this.#timesLooked(pid) < LOOKS_PER_PROCESS)
+      .sort((a, b) => rank(a) - rank(b) || b.pid - a.pid)
+      .slice(0, MAX_LOOKS);
+  }
+
+  #timesLooked(pid: number): number {
+    return this.#looks.get(pid)?.times ?? 0;
   }
 
   async #identify(pid: number, builds: readonly BuildIdentity[]): Promise<BuildIdentity | undefined> {
@@ -127,6 +141,10 @@ export class BuildProcesses {
       );
     });
   }
+}
+
+function keyOf({ pid, inode }: ProcessEntry): string {
+  return `${pid}/${inode}`;
 }
 
 /** The name Nix tells the builder: of `/nix/store/HASH-NAME.drv`. */
