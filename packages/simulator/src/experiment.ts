@@ -10,11 +10,16 @@ import { readGraphFile } from './graph-file.ts';
 import type { Mesh } from './machine.ts';
 import { meshPolicy } from './mesh-policy.ts';
 import { presetMesh } from './meshes.ts';
+import { nixPolicy, tunedNixPolicy } from './nix-policy.ts';
 import { Random } from './random.ts';
 import type { Outcome, Policy, Scenario } from './scenario.ts';
 import { makeWorkload, type WorkloadOptions } from './workload.ts';
 
-export const POLICIES: Readonly<Record<string, Policy>> = { mesh: meshPolicy };
+export const POLICIES: Readonly<Record<string, Policy>> = {
+  mesh: meshPolicy,
+  nix: nixPolicy,
+  'nix-tuned': tunedNixPolicy,
+};
 
 /** Conditions of a run besides its graph, mesh and policy. */
 export interface Conditions {

@@ -24,6 +24,7 @@ export interface BuildEnd {
 interface Running extends BuildRequest {
   readonly startMs: number;
   readonly done: (end: BuildEnd) => void;
+  readonly fits: boolean;
   leftMs: number;
   since: number;
   /** Alarms with another number are stale. */
@@ -44,6 +45,7 @@ export class SimulatedBuilds {
   readonly #recorder: Recorder;
   readonly #limitMemory: boolean;
   readonly #running = new Map<string, Running>();
+  #userPresent = false;
   #rate = 1;
   #alarms = 0;
 
@@ -72,14 +74,15 @@ export class SimulatedBuilds {
       ...request,
       startMs: now,
       done,
+      fits,
       leftMs: buildMs(request.task, this.#machine, request.cores) * request.straggle,
       since: now,
       alarm: 0,
     };
-    this.#running.set(id, running);
     // Memory runs out when the build is about half way.
     if (!fits) running.leftMs /= 2;
-    this.#schedule(id, running, fits ? 'done' : 'out-of-memory');
+    this.#running.set(id, running);
+    if (!this.#ratesChanged()) this.#schedule(id, running);
   }
 
   /** Kills a build; false when it is not running. */
@@ -97,20 +100,33 @@ export class SimulatedBuilds {
 
   /** The user comes back to the keyboard, or leaves it. */
   userPresent(present: boolean): void {
+    this.#userPresent = present;
+    this.#ratesChanged();
+  }
+
+  /** Brings all builds up to date when they go on faster or slower; says whether they do. */
+  #ratesChanged(): boolean {
+    const { slots, cores } = this.#machine;
+    const room = Math.max(slots, cores);
+    const crowding = Math.min(1, room / Math.max(1, this.#running.size));
+    const rate = crowding * (this.#userPresent ? USER_PRESENT_SPEED : 1);
+    if (rate === this.#rate) return false;
     const { now } = this.#clock;
     for (const running of this.#running.values()) {
       running.leftMs -= (now - running.since) * this.#rate;
       running.since = now;
     }
-    this.#rate = present ? USER_PRESENT_SPEED : 1;
-    for (const [id, running] of this.#running) this.#schedule(id, running, 'done');
+    this.#rate = rate;
+    for (const [id, running] of this.#running) this.#schedule(id, running);
+    return true;
   }
 
-  #schedule(id: string, running: Running, outcome: BuildEnd['outcome']): void {
+  #schedule(id: string, running: Running): void {
     const alarm = ++this.#alarms;
     running.alarm = alarm;
     this.#clock.after(Math.max(0, running.leftMs) / this.#rate, () => {
       if (this.#running.get(id) !== running || running.alarm !== alarm) return;
+      const outcome = running.fits ? 'done' : 'out-of-memory';
       this.#end(id, running, outcome);
       running.done({ outcome, startMs: running.startMs, endMs: this.#clock.now });
     });
@@ -118,6 +134,7 @@ export class SimulatedBuilds {
 
   #end(id: string, running: Running, outcome: Span['outcome']): void {
     this.#running.delete(id);
+    this.#ratesChanged();
     const { task, cores, attempt, race, why, startMs } = running;
     this.#recorder.add({
       machine: this.#index,
