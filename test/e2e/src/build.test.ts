@@ -226,7 +226,7 @@ describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
       home,
       workload('features', 'dependant', '--argstr', 'feature', 'quantum'),
     );
-    expect(result.code).toBe(100);
+    expect(result.code).toBe(1);
     const lines = result.stderr.split('\n').filter((line) => line.includes('quantum'));
     expect(lines.length, result.stderr).toBe(1);
     expect(lines[0]).toContain('No machine can build special, which needs');
