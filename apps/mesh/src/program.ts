@@ -3,6 +3,7 @@ import type { BuildFlags } from './build/options.ts';
 import { joinPairs, LOG_FORMATS } from './build/options.ts';
 import type { AgentFlags } from './commands/agent.ts';
 import type { CommonFlags } from './commands/io.ts';
+import type { PauseFlags } from './commands/pause.ts';
 import { DEFAULT_INVITE_TTL } from './constants.ts';
 import { CliError, EXIT } from './errors.ts';
 
@@ -66,6 +67,13 @@ export function createProgram(version: string): Command {
   command('remove <peer>', 'take a machine out of the mesh, by name or peer id').action(
     async (peer: string, flags: CommonFlags) => (await import('./commands/remove.ts')).remove(peer, flags),
   );
+  command('pause', 'take no work of others until `mesh resume`; what runs is finished')
+    .option('--for <time>', 'only for so long: 30m, 8h, 2d')
+    .option('--reason <text>', 'what others are told')
+    .action(async (flags: PauseFlags) => (await import('./commands/pause.ts')).pause(flags));
+  command('resume', 'take work of others again').action(async (flags: CommonFlags) =>
+    (await import('./commands/pause.ts')).resume(flags),
+  );
   command('jobs', 'list the jobs of this machine')
     .option('--json', 'for programs')
     .action(async (flags: JsonFlags) => (await import('./commands/jobs.ts')).jobs(flags));
@@ -75,9 +83,15 @@ export function createProgram(version: string): Command {
       (await import('./commands/log.ts')).log(target, flags),
     );
   command('report [job]', 'where the time of a job went; the newest unless one is named')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs (docs/report.md)')
     .action(async (job: string | undefined, flags: JsonFlags) =>
       (await import('./commands/report.ts')).report(job, flags),
+    );
+  command('why <derivation>', 'why a derivation is, was or waits to be built where it is, by .drv or by name')
+    .option('--job <job>', 'in this job (default: the newest that has it)')
+    .option('--json', 'for programs')
+    .action(async (target: string, flags: JsonFlags & { job?: string }) =>
+      (await import('./commands/why.ts')).why(target, flags),
     );
   return program;
 }

@@ -3,6 +3,7 @@ export type AgentErrorCode =
   | 'AGENT_ALREADY_RUNNING'
   | 'AGENT_BAD_CONFIG'
   | 'AGENT_BAD_REQUEST'
+  | 'AGENT_BAD_STATE'
   | 'AGENT_NOT_PERMITTED'
   | 'AGENT_SOCKET'
   | 'AGENT_STOPPING'
@@ -18,10 +19,12 @@ export type AgentErrorCode =
   | 'BUILD_UNREADABLE_DERIVATION'
   | 'JOB_UNKNOWN'
   | 'LOG_UNKNOWN'
+  | 'WHY_UNKNOWN'
   | 'PEER_AMBIGUOUS'
   | 'PEER_UNKNOWN'
   | 'WORK_CANCELLED'
-  | 'WORK_MACHINE_FAILURE';
+  | 'WORK_MACHINE_FAILURE'
+  | 'WORK_NO_ROOM';
 
 /** One sentence that says what happened and what to do, a stable `code`, and the exit code of the command that shows it. */
 export class AgentError extends Error {

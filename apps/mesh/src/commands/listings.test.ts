@@ -1,10 +1,9 @@
 import type { PeerView } from '@mesh/wire';
 import { describe, expect, it } from 'vitest';
 import { createStyle } from '../render/style.ts';
-import { drv, reportOf } from '../testing/recorded-job.ts';
+import { drv } from '../testing/recorded-job.ts';
 import { jobsText } from './jobs.ts';
 import { peersText } from './peers.ts';
-import { reportText } from './report.ts';
 
 const PLAIN = createStyle(false);
 const NOW = Date.parse('2026-11-22T10:00:30Z');
@@ -86,31 +85,6 @@ describe('mesh jobs', () => {
       'j2   running  2026-11-22T10:00:00Z  4.3 s    2/5       0  a, b, c and 1 more',
       'j1   built    2026-11-22T09:00:00Z  4.3 s    5/5       0  jq-1.7',
       '  j2: h2 builds b',
-    ]);
-  });
-});
-
-describe('mesh report', () => {
-  it('says how far from the least possible time a job was, who did what, and what took longest', () => {
-    const text = reportText(
-      reportOf([
-        ['zlib', 'h2', 'built'],
-        ['old', null, 'valid'],
-      ]),
-      PLAIN,
-    );
-    expect(text.split('\n')).toEqual([
-      'job-1: built in 4.3 s (1.07 times the least possible, 4.0 s)',
-      'started 2026-11-22T10:00:00.000Z, 2 derivations, 0 B fetched',
-      '',
-      'MACHINE  BUILDS   BUSY  FETCHED  SERVED',
-      'h2            1  3.2 s   2.0 MB  1.5 kB',
-      '',
-      'Builds, the longest first:',
-      'BUILD  MACHINE   TOOK  WAITED  OUTCOME  WHY THERE',
-      'zlib   h2       3.2 s   0.1 s  built    first in the queue, nothing to fetch',
-      '',
-      'Critical path: zlib',
     ]);
   });
 });

@@ -77,13 +77,11 @@ export function applyEvent(state: JobState, event: JobEvent): void {
       return;
     }
     case 'race-finished':
-      state.running.delete(keyOf(event.loser, event.drvPath));
+      endAt(state, event.loser, event.drvPath);
       return;
     case 'requeued':
     case 'returned':
-      state.running.delete(keyOf(event.peer, event.drvPath));
-      for (const build of state.running.values())
-        if (build.drvPath === event.drvPath && build.racing === event.peer) build.racing = undefined;
+      endAt(state, event.peer, event.drvPath);
       return;
     case 'finished':
       for (const [key, build] of state.running)
@@ -110,6 +108,13 @@ export function applyEvent(state: JobState, event: JobEvent): void {
     case 'outputs-differ':
       return;
   }
+}
+
+/** A machine has a derivation no more; whoever raced it there goes on alone. */
+function endAt(state: JobState, peer: string, drvPath: string): void {
+  state.running.delete(keyOf(peer, drvPath));
+  for (const build of state.running.values())
+    if (build.drvPath === drvPath && build.racing === peer) build.racing = undefined;
 }
 
 function peerOf(state: JobState, peer: string): { up: boolean; built: number } {

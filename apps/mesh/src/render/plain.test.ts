@@ -1,6 +1,6 @@
 import type { JobEvent } from '@mesh/wire';
 import { describe, expect, it } from 'vitest';
-import { drv, finishedWith, recordedJob, reportOf } from '../testing/recorded-job.ts';
+import { drv, finishedWith, recordedJob, recordedRace, reportOf } from '../testing/recorded-job.ts';
 import { createNdjsonRenderer } from './ndjson.ts';
 import { createPlainRenderer } from './plain.ts';
 import type { RenderOptions } from './renderer.ts';
@@ -78,6 +78,20 @@ describe('the plain renderer', () => {
     const text = plain(recordedJob, { verbose: true });
     expect(text).toContain('h2: takes zlib-1.3: first in the queue\n');
     expect(text).toContain('h2: fetching 2 paths (1.2 MB) for zlib-1.3\n');
+  });
+
+  it('tells of a race, its end, and of outputs that differ', () => {
+    expect(plain(recordedRace).split('\n')).toEqual([
+      'h2: building gcc-14',
+      'h3: races h2 for gcc-14',
+      'h3: building gcc-14',
+      'h3: was first with gcc-14; h2 stops after 8.9 s',
+      'h3: built gcc-14 in 3.9 s',
+      'warning: gcc-14 is not deterministic: two machines built /nix/store/x-gcc-14 differently',
+      '  h3: sha256:aaa (this one is used)',
+      '  h2: sha256:bbb',
+      '',
+    ]);
   });
 
   it('has no escape sequences without colour, and has them with it', () => {

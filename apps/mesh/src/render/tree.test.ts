@@ -1,7 +1,7 @@
 import type { JobEvent } from '@mesh/wire';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { recordedJob } from '../testing/recorded-job.ts';
+import { recordedJob, recordedRace } from '../testing/recorded-job.ts';
 import { Screen } from '../testing/screen.ts';
 import { applyEvent, initialJobState } from './job-state.ts';
 import { createStyle } from './style.ts';
@@ -13,9 +13,9 @@ const PLAIN = createStyle(false);
 const QUIET = { verbose: false, logs: false, dryRun: false };
 const WIDE = { columns: 100, rows: 40 };
 
-function linesAfter(count: number, nowMs: number, size = WIDE): string[] {
+function linesAfter(count: number, nowMs: number, size = WIDE, events = recordedJob): string[] {
   const state = initialJobState();
-  for (const event of recordedJob.slice(0, count)) applyEvent(state, event);
+  for (const event of events.slice(0, count)) applyEvent(state, event);
   return treeLines(state, nowMs, size, PLAIN);
 }
 
@@ -83,6 +83,22 @@ describe('the lines of the tree', () => {
       '├─ h2  gone',
       '└─ h3  0 built',
       '   └─ jq-1.7  0.1 s',
+    ]);
+  });
+
+  it('show both machines of a race, each with its own phase, and only the winner after it', () => {
+    expect(linesAfter(8, 6_000, WIDE, recordedRace)).toEqual([
+      'mesh 0/1 built, 2 building  6.0 s',
+      '├─ h2  0 built',
+      '│  └─ gcc-14  5.9 s',
+      '└─ h3  0 built',
+      '   └─ gcc-14  racing h2  buildPhase  0.9 s',
+    ]);
+    expect(linesAfter(9, 9_000, WIDE, recordedRace)).toEqual([
+      'mesh 0/1 built, 1 building  9.0 s',
+      '├─ h2  0 built',
+      '└─ h3  0 built',
+      '   └─ gcc-14  buildPhase  3.9 s',
     ]);
   });
 

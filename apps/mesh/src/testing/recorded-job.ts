@@ -102,3 +102,60 @@ export const recordedJob: readonly JobEvent[] = [
     ]),
   ),
 ];
+
+/** Two machines race for gcc: h3, the second, is first. */
+export const recordedRace: readonly JobEvent[] = [
+  { type: 'job-started', atMs: 0, job: 'job-2', home: 'h1' },
+  { type: 'planned', atMs: 5, toBuild: 1, toFetch: 0, valid: 0 },
+  { type: 'leased', atMs: 10, ...about('gcc-14'), peer: 'h2', attempt: 1, why: 'the longest of 1 ready' },
+  { type: 'started', atMs: 100, ...about('gcc-14'), peer: 'h2' },
+  {
+    type: 'leased',
+    atMs: 5_000,
+    ...about('gcc-14'),
+    peer: 'h3',
+    attempt: 2,
+    why: 'h3 would idle',
+    race: true,
+  },
+  { type: 'race', atMs: 5_000, ...about('gcc-14'), peer: 'h3', against: 'h2', expectedMs: 4_000 },
+  { type: 'started', atMs: 5_100, ...about('gcc-14'), peer: 'h3' },
+  { type: 'phase', atMs: 5_200, ...about('gcc-14'), phase: 'buildPhase', peer: 'h3' },
+  {
+    type: 'race-finished',
+    atMs: 9_000,
+    ...about('gcc-14'),
+    winner: 'h3',
+    loser: 'h2',
+    raceWon: true,
+    wastedMs: 8_900,
+  },
+  { type: 'finished', atMs: 9_000, ...about('gcc-14'), peer: 'h3', outcome: 'built', durationMs: 3_900 },
+  {
+    type: 'outputs-differ',
+    atMs: 9_100,
+    ...about('gcc-14'),
+    output: '/nix/store/x-gcc-14',
+    first: { peer: 'h3', narHash: 'sha256:aaa' },
+    second: { peer: 'h2', narHash: 'sha256:bbb' },
+  },
+];
+
+/** What a report says beyond the builds, of a job whose second machine was slow. */
+export const reportedHindsight: Partial<JobReport> = {
+  wallMs: 4_300,
+  lowerBoundMs: 3_300,
+  boundBy: 'machines',
+  losses: [
+    { cause: 'slots', ms: 600 },
+    { cause: 'transfer', ms: 350 },
+    { cause: 'overhead', ms: 50 },
+  ],
+  races: { count: 2, won: 1, wastedMs: 900, wastedShare: 0.0349 },
+  whatIf: [
+    { like: 'h1', wallMs: 3_000, savedMs: 1_300 },
+    { like: 'h2', wallMs: 4_300, savedMs: 0 },
+    { like: 'h3', wallMs: 3_000, savedMs: 1_300 },
+  ],
+  homeIdle: { count: 0, ms: 0 },
+};

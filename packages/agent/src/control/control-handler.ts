@@ -11,6 +11,8 @@ import { AgentError } from '../errors.ts';
 import type { Job } from '../job/job.ts';
 import type { JobRunner } from '../job/job-runner.ts';
 import { derivationName } from '../job/planner.ts';
+import type { OfferKeeper } from '../worker/offer-keeper.ts';
+import { explain } from './why.ts';
 
 /** What a request brings beside itself. */
 export interface ControlContext {
@@ -24,6 +26,7 @@ export interface ControlContext {
 export interface ControlComponents {
   net: MeshNet;
   runner: JobRunner;
+  offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
   version: string;
   nixVersion: string | null;
 }
@@ -51,6 +54,10 @@ export class ControlHandler {
         return this.#components.net.join(request.ticket, { force: request.force, signal: context.signal });
       case 'remove':
         return this.#remove(request);
+      case 'pause':
+        return this.#pause(request);
+      case 'resume':
+        return this.#resume();
       case 'build':
         return this.#build(request, context);
       case 'jobs':
@@ -59,14 +66,24 @@ export class ControlHandler {
         } satisfies ControlResult<'jobs'>;
       case 'report':
         return this.#job(request.job).report();
+      case 'why':
+        return this.#why(request);
       case 'log':
         return this.#log(request, context);
     }
   }
 
   #status(): ControlResult<'status'> {
-    const { net, version, nixVersion } = this.#components;
-    return { ...net.self, meshId: net.meshId, version, nixVersion, addresses: net.addresses() };
+    const { net, version, nixVersion, offers } = this.#components;
+    const { closed } = offers.offer;
+    return {
+      ...net.self,
+      meshId: net.meshId,
+      version,
+      nixVersion,
+      addresses: net.addresses(),
+      ...(closed === undefined ? {} : { closed }),
+    };
   }
 
   #peers(): ControlResult<'peers'> {
@@ -90,6 +107,10 @@ export class ControlHandler {
           load: record?.load ?? null,
           nixVersion: record?.nixVersion ?? null,
           agentVersion: record?.agentVersion ?? null,
+          ...optional('speed', record?.speed),
+          ...optional('tags', record?.tags),
+          ...optional('emulated', record?.emulated),
+          ...optional('closed', record?.closed),
           lastSeen: member.lastSeenMs === undefined ? null : new Date(member.lastSeenMs).toISOString(),
         };
       }),
@@ -128,6 +149,19 @@ export class ControlHandler {
     return { peerId: member.peerId, name: member.name };
   }
 
+  async #pause({ forMs, reason }: Request<'pause'>): Promise<ControlResult<'pause'>> {
+    const untilMs = forMs === undefined ? undefined : Date.now() + forMs;
+    await this.#components.offers.pause({ untilMs, reason });
+    return { until: untilMs === undefined ? null : new Date(untilMs).toISOString() };
+  }
+
+  async #resume(): Promise<ControlResult<'resume'>> {
+    const { offers } = this.#components;
+    const wasPaused = await offers.resume();
+    const { closed } = offers.offer;
+    return { wasPaused, ...(closed === undefined ? {} : { closed }) };
+  }
+
   async #build(request: Request<'build'>, context: ControlContext): Promise<ControlResult<'build'>> {
     const job = this.#components.runner.create(request.options);
     // A slow reader must not hold up the build: events wait in the socket's own queue, in order.
@@ -142,6 +176,11 @@ export class ControlHandler {
       await last;
     }
     return { job: job.id };
+  }
+
+  #why({ target, job }: Request<'why'>): ControlResult<'why'> {
+    const jobs = job === undefined ? this.#components.runner.jobs() : [this.#job(job)];
+    return explain(jobs, target, (drvPath) => this.#components.runner.explainWaiting(drvPath));
   }
 
   async #log(request: Request<'log'>, context: ControlContext): Promise<ControlResult<'log'>> {
@@ -192,4 +231,9 @@ export class ControlHandler {
         : `No job ${id} is known here; see \`mesh jobs\`.`;
     throw new AgentError('JOB_UNKNOWN', message);
   }
+}
+
+/** A field that is left out where there is nothing to say. */
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
 }

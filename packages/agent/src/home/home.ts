@@ -3,6 +3,7 @@ import {
   allows,
   type HomeEffect,
   type HomeEvent,
+  type HomeState,
   initialHome,
   type JobOptions,
   stepHome,
@@ -67,6 +68,7 @@ export class Home {
   readonly holders = new Holders();
   readonly #init: HomeInit;
   readonly #components: HomeComponents;
+  readonly #state: HomeState;
   readonly #loop: StepLoop<HomeEvent, HomeEffect>;
   readonly #claims: Claims;
   readonly #workers: WorkerLinks;
@@ -82,10 +84,10 @@ export class Home {
     this.#init = init;
     this.#components = components;
     this.#notes = new BuildNotes(components.history, components.clock);
-    const state = initialHome({ self: init.self, incarnation: init.incarnation });
+    this.#state = initialHome({ self: init.self, incarnation: init.incarnation });
     this.#loop = new StepLoop({
       clock: components.clock,
-      step: (event) => stepHome(state, event).effects,
+      step: (event) => stepHome(this.#state, event).effects,
       perform: (effect) => this.#perform(effect),
       tick: { type: 'tick' },
     });
@@ -187,6 +189,14 @@ export class Home {
 
   seal(runId: string): void {
     this.#dispatch({ type: 'job-sealed', job: runId });
+  }
+
+  /** What a derivation that no machine has yet waits for: a sentence, where there is more to say than what it needs. */
+  explain(drvPath: string): string | undefined {
+    const derivation = this.#state.graph.get(drvPath);
+    const other = derivation?.claim.deferredTo;
+    if (derivation === undefined || other === undefined || derivation.status !== 'waiting') return undefined;
+    return `${this.#nameOf(other)} builds it for a job of its own; this job takes what comes of that.`;
   }
 
   cancel(runId: string): void {

@@ -67,6 +67,11 @@ export class JobRunner {
     return [...this.#jobs.values()].reverse();
   }
 
+  /** What a derivation that no machine has yet waits for; undefined where the scheduler does not say. */
+  explainWaiting(drvPath: string): string | undefined {
+    return this.#components.home.explain(drvPath);
+  }
+
   /** Resolves when no job runs. */
   async idle(): Promise<void> {
     if (this.#running() > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
