@@ -38,6 +38,9 @@ export interface BuildUsageComponents {
   ownUser: number;
 }
 
+/** With some 200 processes. */
+const USUAL_COST_MS = 1;
+
 /**
  * Looks at the processes of all watched builds about once a second, and at none when nothing is watched. Needs procfs, and to be root or
  * the user that builds; elsewhere it sees nothing and says nothing.
@@ -50,6 +53,8 @@ export class SampledBuildUsage implements BuildUsage {
   readonly #watched = new Set<WatchedBuild>();
   #timer: Timer | undefined;
   #dueMs = Number.POSITIVE_INFINITY;
+  /** What a look takes, as far as it is known. */
+  #costMs = USUAL_COST_MS;
   /** The cost of the last look forbids another before. */
   #notBeforeMs = Number.NEGATIVE_INFINITY;
 
@@ -91,7 +96,9 @@ export class SampledBuildUsage implements BuildUsage {
     const startMs = this.#clock.monotonic();
     const looking = this.#look();
     const endMs = this.#clock.monotonic();
-    this.#notBeforeMs = endMs + Math.min((endMs - startMs) / SAMPLE_SHARE, MAX_SAMPLE_INTERVAL_MS);
+    // On a machine that builds most long looks were interrupted ones: the cost is believed to grow only as it does again and again.
+    this.#costMs = Math.max(USUAL_COST_MS, Math.min(endMs - startMs, this.#costMs * 2));
+    this.#notBeforeMs = endMs + Math.min(this.#costMs / SAMPLE_SHARE, MAX_SAMPLE_INTERVAL_MS);
     this.#sampleIn(SAMPLE_INTERVAL_MS);
     void looking.then((found) => {
       // Builds known only now are seen at once, not a second later.

@@ -4,7 +4,7 @@ export const SAMPLE_INTERVAL_MS = 1_000;
 export const FIRST_SAMPLE_MS = 300;
 /** Looking may take this share of one processor; a machine with very many processes is looked at less often. */
 export const SAMPLE_SHARE = 0.005;
-/** But at least this often: one look that was interrupted says nothing of the next. */
+/** But at least this often. */
 export const MAX_SAMPLE_INTERVAL_MS = 10_000;
 /** Processes of builds looked at in one round; a build with more is measured by those. */
 export const MAX_SAMPLED_PROCESSES = 4_096;
