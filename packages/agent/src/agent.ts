@@ -20,6 +20,9 @@ import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
 import { BuildConnections } from './worker/build-connections.ts';
+import { freeBytesOn } from './worker/disk-room.ts';
+import { submittersOnly } from './worker/offer.ts';
+import { OfferKeeper } from './worker/offer-keeper.ts';
 import { OutputKeeper } from './worker/output-keeper.ts';
 import { OutputRoots } from './worker/output-roots.ts';
 import { Worker } from './worker/worker.ts';
@@ -95,12 +98,29 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const signOutputs = async (outputs: string[]): Promise<void> => {
     if (trust !== 'untrusted') await transfer.signOutputs(outputs);
   };
-  const worker = new Worker(
+  const offers = await OfferKeeper.create(
+    { stateDir, config: settings.offer, ...capability },
+    {
+      clock,
+      logger,
+      load: () => facts.load(worker.running),
+      onMains: () => facts.onMains(),
+      running: () => worker.running,
+      peerIdsOf: (submitter) =>
+        net
+          .members()
+          .filter(({ name, peerId }) => name === submitter || peerId === submitter)
+          .map(({ peerId }) => peerId),
+    },
+  );
+  const worker: Worker = new Worker(
     {
       self: net.self.peerId,
       name: net.self.name,
       incarnation,
       capability,
+      tags: settings.tags,
+      submittersOnly: submittersOnly(settings.offer),
       aheadSlots: AHEAD_SLOTS,
       settings: {
         cores: nix.cores,
@@ -109,6 +129,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         overrides: nix.minFreeBytes === 0 ? { 'min-free': '1' } : {},
       },
     },
+    offers.offer,
     {
       clock,
       logger,
@@ -116,6 +137,17 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       connections: new BuildConnections(clock, init.daemonSocket),
       roots,
       keeper: new OutputKeeper({ clock, logger, roots, signOutputs }),
+      news: {
+        speed: () => facts.speed(),
+        emulated: () => facts.emulated(),
+        freeDiskBytes: () => offers.freeDiskBytes,
+      },
+      surroundings: {
+        usage: facts.usage,
+        oomKills: () => facts.oomKills(),
+        memoryIsShort: () => offers.memoryIsShort,
+        freeDiskBytes: () => freeBytesOn('/nix/store'),
+      },
       missingPaths: lostPaths,
     },
   );
@@ -147,6 +179,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const control = new ControlHandler({
     net,
     runner,
+    offers,
     version: AGENT_VERSION,
     nixVersion: capability.nixVersion,
   });
@@ -155,7 +188,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const defaultServer =
     init.serveControl && init.defaultSocketDir !== undefined ? serveAt(init.defaultSocketDir) : undefined;
   let loadTimer: NodeJS.Timeout | undefined;
-  announce = () => void publish(net, facts, worker.running, home.running);
+  const ownersWords = { tags: settings.tags, closed: () => offers.offer.closed };
+  announce = () => void publish(net, facts, ownersWords, worker.running, home.running);
 
   return {
     control,
@@ -192,6 +226,13 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       announce();
       loadTimer = setInterval(announce, LOAD_INTERVAL_MS);
       loadTimer.unref();
+      let closed = offers.offer.closed;
+      offers.start((offer) => {
+        worker.setOffer(offer);
+        if (offer.closed === closed) return;
+        closed = offer.closed;
+        announce();
+      });
       facts.start(() => worker.running > 0 || home.running > 0, announce);
       logger.info(
         { peerId: net.self.peerId, meshId: net.meshId, systems: capability.systems, slots: capability.slots },
@@ -202,6 +243,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     async stop() {
       clearInterval(loadTimer);
       facts.stop();
+      offers.stop();
       await runner.stop();
       await server?.stop();
       await defaultServer?.stop();
@@ -221,8 +263,15 @@ function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
 }
 
-async function publish(net: MeshNet, facts: MachineFacts, running: number, jobs: number): Promise<void> {
+async function publish(
+  net: MeshNet,
+  facts: MachineFacts,
+  owner: { tags: readonly string[]; closed(): string | undefined },
+  running: number,
+  jobs: number,
+): Promise<void> {
   const load = await facts.load(running);
+  const closed = owner.closed();
   const emulated = facts.emulated();
   net.publish({
     ...facts.capability,
@@ -230,6 +279,8 @@ async function publish(net: MeshNet, facts: MachineFacts, running: number, jobs:
     load,
     speed: facts.speed(),
     ...(Object.keys(emulated).length === 0 ? {} : { emulated }),
+    ...(owner.tags.length === 0 ? {} : { tags: [...owner.tags] }),
+    ...(closed === undefined ? {} : { closed }),
     jobs,
   });
 }

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import Conf from 'conf';
 import { AgentError } from './errors.ts';
+import type { OfferConfig } from './worker/offer.ts';
 
 /** What an owner may set for a machine's agent; everything else is detected. Kept in `config.json` of the state directory. */
 export interface AgentConfig {
@@ -16,10 +17,18 @@ export interface AgentConfig {
   mdns?: boolean;
   /** Builds at once; Nix's `max-jobs` by default. */
   slots?: number;
+  /** What of this machine others may use, and when. */
+  offer?: OfferConfig;
+  /** Words for `--on tag=…`. */
+  tags?: string[];
 }
 
 const DEFAULT_LISTEN_PORT = 4747;
 const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
+/** `22:00-07:00`; a day ends at 24:00. */
+const HOURS_PATTERN = '^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$';
+const TAG_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$';
+const percent = { type: 'number', minimum: 0, maximum: 100 } as const;
 
 const schema = {
   configVersion: { const: 1 },
@@ -28,6 +37,21 @@ const schema = {
   peers: { type: 'array', items: { type: 'string', pattern: '^/' }, maxItems: 64 },
   mdns: { type: 'boolean' },
   slots: { type: 'integer', minimum: 0, maximum: 4_096 },
+  offer: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      cores: { type: 'integer', minimum: 1, maximum: 4_096 },
+      slots: { type: 'integer', minimum: 0, maximum: 4_096 },
+      hours: { type: 'array', items: { type: 'string', pattern: HOURS_PATTERN }, maxItems: 32 },
+      submitters: { type: 'array', items: { type: 'string', minLength: 1, maxLength: 64 }, maxItems: 256 },
+      onlyOnMains: { type: 'boolean' },
+      ownShare: { type: 'number', minimum: 0, maximum: 1 },
+      maxMemoryPressure: percent,
+      maxCpuPressureOfOthers: percent,
+    },
+  },
+  tags: { type: 'array', items: { type: 'string', pattern: TAG_PATTERN }, maxItems: 64, uniqueItems: true },
 } as const;
 
 /** Settings in force: the file's, overridden by the command line's. */
@@ -37,6 +61,8 @@ export interface AgentSettings {
   peers: string[];
   mdns: boolean;
   slots: number | undefined;
+  offer: OfferConfig;
+  tags: readonly string[];
 }
 
 /**
@@ -59,6 +85,8 @@ export function readSettings(stateDir: string, given: Partial<AgentSettings>): A
     peers: [...(file.peers ?? []), ...(given.peers ?? [])],
     mdns: given.mdns ?? file.mdns ?? true,
     slots: given.slots ?? file.slots,
+    offer: file.offer ?? {},
+    tags: file.tags ?? [],
   };
 }
 

@@ -39,7 +39,7 @@ export function inputsFailed(
 ): void {
   const lease = state.leases.get(event.lease);
   if (lease?.phase !== 'fetching') return;
-  effects.push(give(lease, 'machine', event.message));
+  effects.push(give(lease, event.reason ?? 'machine', event.message));
   forget(state, lease, 'over', effects);
 }
 

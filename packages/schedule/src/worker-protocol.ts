@@ -49,7 +49,13 @@ export type WorkerMachineEvent = {
     } & LeaseRef)
   /** All inputs of this lease are in the local store and rooted. */
   | { readonly type: 'inputs-ready'; readonly lease: LeaseId }
-  | { readonly type: 'inputs-failed'; readonly lease: LeaseId; readonly message: string }
+  | {
+      readonly type: 'inputs-failed';
+      readonly lease: LeaseId;
+      readonly message: string;
+      /** Absent: `machine`. */
+      readonly reason?: ReturnReason;
+    }
   | { readonly type: 'build-finished'; readonly lease: LeaseId; readonly outcome: BuildOutcome }
   /** The home cancels; `home` must be the one that granted it. */
   | { readonly type: 'cancelled'; readonly home: PeerId; readonly lease: LeaseId }

@@ -59,16 +59,25 @@ export function allotSlots(
   return { byHome: offers(sharers), left };
 }
 
-/** The same for requests ahead; `slots` is what the homes were offered just before, as good as taken. */
+/**
+ * The same for requests ahead, which are for the slot that is free next: any of those taken, so of each home's as much as
+ * one slot of all. `slots` is what the homes were offered just before, as good as taken.
+ */
 export function allotAhead(
   state: WorkerState,
   homes: readonly [PeerId, KnownHome][],
   ahead: number,
   slots: Allotment,
 ): Allotment {
-  const leases = new Map<PeerId, number>();
-  for (const { home } of state.leases.values()) leases.set(home, (leases.get(home) ?? 0) + 1);
-  const sharers = sharersOf(homes, (peerId) => (leases.get(peerId) ?? 0) + (slots.byHome.get(peerId) ?? 0));
+  const { byHome, taken } = countSlots(state);
+  const waiting = new Map<PeerId, number>();
+  for (const { home, inSlot, phase } of state.leases.values())
+    if (!inSlot && phase !== 'following') waiting.set(home, (waiting.get(home) ?? 0) + 1);
+  const inSlots = (peerId: PeerId): number => (byHome.get(peerId) ?? 0) + (slots.byHome.get(peerId) ?? 0);
+  let all = taken;
+  for (const offered of slots.byHome.values()) all += offered;
+  const staying = all === 0 ? 0 : 1 - 1 / all;
+  const sharers = sharersOf(homes, (peerId) => inSlots(peerId) * staying + (waiting.get(peerId) ?? 0));
   const pool = sharers.reduce((sum, { held }) => sum + held, ahead);
   let left = ahead;
   for (; left > 0; left--) {

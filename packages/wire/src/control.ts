@@ -58,6 +58,13 @@ export const controlRequestSchema = v.intersect([
       force: v.optional(v.boolean(), false),
     }),
     v.object({ method: v.literal('remove'), peer: v.string() }),
+    /** Take no work of others until `resume`, or for `forMs`. */
+    v.object({
+      method: v.literal('pause'),
+      forMs: v.optional(v.pipe(v.number(), v.minValue(1), v.maxValue(366 * 24 * 3600_000))),
+      reason: v.optional(v.pipe(v.string(), v.maxLength(100))),
+    }),
+    v.object({ method: v.literal('resume') }),
     v.object({ method: v.literal('build'), options: buildOptionsSchema }),
     v.object({ method: v.literal('jobs') }),
     v.object({ method: v.literal('report'), job: v.optional(v.string()) }),
@@ -101,6 +108,13 @@ export const peerViewSchema = v.object({
   load: v.nullable(loadSchema),
   nixVersion: v.nullable(v.string()),
   agentVersion: v.nullable(v.string()),
+  /** Relative to an ordinary machine. */
+  speed: v.optional(v.number()),
+  tags: v.optional(v.array(v.string())),
+  /** Systems it only emulates, and how fast compared to a native build. */
+  emulated: v.optional(v.record(v.string(), v.number())),
+  /** Why it takes nobody else's work at the moment. */
+  closed: v.optional(v.string()),
   /** RFC 3339, or null where this agent never saw it. */
   lastSeen: v.nullable(v.string()),
 });
@@ -163,6 +177,8 @@ export const controlResultSchemas = {
     version: v.string(),
     nixVersion: v.nullable(v.string()),
     addresses: v.array(v.string()),
+    /** Why this machine takes no work of others at the moment. */
+    closed: v.optional(v.string()),
   }),
   peers: v.object({
     meshId: v.string(),
@@ -172,6 +188,10 @@ export const controlResultSchemas = {
   invite: v.object({ ticket: v.string(), expiresAt: v.string() }),
   join: v.object({ meshId: v.string(), inviter: v.string() }),
   remove: v.object({ peerId: v.string(), name: v.string() }),
+  /** RFC 3339; null until it is resumed. */
+  pause: v.object({ until: v.nullable(v.string()) }),
+  /** Whether it was paused; and why it takes no work of others all the same. */
+  resume: v.object({ wasPaused: v.boolean(), closed: v.optional(v.string()) }),
   build: v.object({ job: v.string() }),
   jobs: v.object({ jobs: v.array(jobViewSchema) }),
   report: jobReportSchema,
@@ -209,4 +229,4 @@ export const USER_SOCKET = 'agent.sock';
 /** Only the agent's own user: invite, join, remove. */
 export const ADMIN_SOCKET = 'admin.sock';
 /** Methods that the user socket refuses. */
-export const ADMIN_METHODS: readonly ControlMethod[] = ['invite', 'join', 'remove'];
+export const ADMIN_METHODS: readonly ControlMethod[] = ['invite', 'join', 'remove', 'pause', 'resume'];

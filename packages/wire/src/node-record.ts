@@ -57,7 +57,7 @@ export const nodeRecordSchema = v.object({
   /** Words its owner gave it, for `--on tag=…`. */
   tags: v.optional(v.pipe(v.array(text(64)), v.maxLength(64))),
   /** Why it takes nobody else's work at the moment; absent: it does. */
-  closed: v.optional(text(200)),
+  closed: v.optional(text(300)),
   /** Jobs it is home of at the moment. */
   jobs: count,
 });

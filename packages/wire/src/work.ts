@@ -38,6 +38,8 @@ export const leaseMessageSchema = v.object({
   cores: count,
   /** Memory it is expected to need; 0 where unknown. */
   memoryBytes: v.optional(amount, 0),
+  /** Bytes its outputs are expected to take on disk; 0 where unknown. */
+  outputBytes: v.optional(amount, 0),
   /** What the home expects it to take on this worker; 0 where unknown. */
   expectedMs: v.optional(amount, 0),
   /** Runs against another machine's lease of the same derivation. */
@@ -107,6 +109,8 @@ export const workerMessageSchema = v.variant('type', [
     memoryBytes: v.optional(amount),
     freeMemoryBytes: v.optional(amount),
     freeDiskBytes: v.optional(amount),
+    /** Why there are no slots for this home at the moment, as the end of "takes no builds now: …". */
+    closed: v.optional(text(300)),
   }),
   v.object({ type: v.literal('steal'), request: id, ahead: v.boolean() }),
   v.object({ type: v.literal('unsteal'), request: id }),

@@ -44,6 +44,25 @@ describe('mesh peers', () => {
     ]);
   });
 
+  it('shows tags where there are any, what is only emulated, and which machines are closed', () => {
+    const members = [
+      member('h1', {
+        self: true,
+        systems: ['x86_64-linux', 'aarch64-linux'],
+        emulated: { 'aarch64-linux': 0.1 },
+      }),
+      member('h2', { tags: ['rack1', 'ssd'], closed: 'paused by its owner' }),
+    ];
+    expect(peersText({ meshId: 'm', members, strangers: [] }, NOW, PLAIN).split('\n')).toEqual([
+      'NAME  STATE  SYSTEMS                               FEATURES          TAGS       CORES  SLOTS  LOAD  FREE MEMORY  NIX     LAST SEEN',
+      'h1    this   x86_64-linux,aarch64-linux(emulated)  kvm,big-parallel  -              8    3/4   2.5       9.7 GB  2.34.8  now',
+      'h2    up     x86_64-linux                          kvm,big-parallel  rack1,ssd      8    3/4   2.5       9.7 GB  2.34.8  now',
+      '',
+      'Take no builds of others now:',
+      '  h2: paused by its owner',
+    ]);
+  });
+
   it('lists strangers below, and lets no name steer the terminal', () => {
     const strangers = [
       { peerId: '12D3X', addresses: ['/ip4/10.0.0.9/tcp/4001'], lastSeen: '2026-11-22T09:58:30Z' },

@@ -21,12 +21,15 @@ export function peersText(value: ControlResult<'peers'>, nowMs: number, style: S
   const members = value.members.toSorted(
     (a, b) => Number(b.self) - Number(a.self) || a.name.localeCompare(b.name, 'en', { numeric: true }),
   );
+  // Most meshes have none.
+  const tagged = members.some(({ tags }) => tags !== undefined && tags.length > 0);
   const lines = formatTable(
     [
       { title: 'NAME' },
       { title: 'STATE' },
       { title: 'SYSTEMS' },
       { title: 'FEATURES' },
+      ...(tagged ? [{ title: 'TAGS' }] : []),
       { title: 'CORES', align: 'right' },
       { title: 'SLOTS', align: 'right' },
       { title: 'LOAD', align: 'right' },
@@ -34,8 +37,13 @@ export function peersText(value: ControlResult<'peers'>, nowMs: number, style: S
       { title: 'NIX' },
       { title: 'LAST SEEN' },
     ],
-    members.map((member) => memberRow(member, nowMs, style)),
+    members.map((member) => memberRow(member, tagged, nowMs, style)),
   );
+  const closed = members.filter((member) => member.closed !== undefined);
+  if (closed.length > 0) {
+    lines.push('', 'Take no builds of others now:');
+    lines.push(...closed.map((member) => `  ${safeLine(`${member.name}: ${member.closed}`, false)}`));
+  }
   if (value.strangers.length > 0) {
     lines.push('', 'Not members of this mesh (add one: `mesh invite` here, `mesh join` there):');
     lines.push(...value.strangers.map((stranger) => `  ${strangerText(stranger, nowMs)}`));
@@ -43,14 +51,19 @@ export function peersText(value: ControlResult<'peers'>, nowMs: number, style: S
   return lines.join('\n');
 }
 
-function memberRow(member: PeerView, nowMs: number, style: Style): string[] {
+function memberRow(member: PeerView, tagged: boolean, nowMs: number, style: Style): string[] {
   const { load } = member;
   const state = member.self ? 'this' : member.connected ? style.green('up') : style.yellow('down');
   return [
     safeLine(member.name, false),
     state,
-    list(member.systems.filter((system) => !MICROARCHITECTURE.test(system))),
+    list(
+      member.systems
+        .filter((system) => !MICROARCHITECTURE.test(system))
+        .map((system) => (member.emulated?.[system] === undefined ? system : `${system}(emulated)`)),
+    ),
     list(member.systemFeatures),
+    ...(tagged ? [list(member.tags ?? [])] : []),
     number(member.cores),
     load === null || member.slots === null ? number(member.slots) : `${load.running}/${member.slots}`,
     load === null ? '-' : load.loadAverage.toFixed(1),

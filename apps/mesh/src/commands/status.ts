@@ -13,6 +13,7 @@ export async function status(flags: CommonFlags & { json?: boolean }): Promise<v
     ['agent', value.version],
     ['Nix', value.nixVersion ?? 'not found'],
     ...value.addresses.map((address): [string, string] => ['address', address]),
+    ...(value.closed === undefined ? [] : [['closed', value.closed] as [string, string]]),
   ];
   printOut(rows.map(([title, text]) => `${title.padEnd(9)}${safeLine(text, false)}`).join('\n'));
 }

@@ -23,5 +23,6 @@ export function workerInfoOf(
     memoryBytes: said.memoryBytes ?? record?.memoryBytes,
     freeMemoryBytes: said.freeMemoryBytes,
     freeDiskBytes: said.freeDiskBytes,
+    closed: said.closed,
   };
 }

@@ -40,16 +40,22 @@ export class BuildConnections {
   /** A connection for one build, with these options in force. @throws NixError of the daemon */
   async take(options: DaemonOptions): Promise<BuildConnection> {
     const connection = this.#kept() ?? (await this.#open());
-    const wanted = JSON.stringify(options);
-    if (connection.options === wanted) return connection;
     try {
-      await connection.client.setOptions(options);
+      await this.setOptions(connection, options);
     } catch (error) {
       connection.client.close();
       throw error;
     }
-    connection.options = wanted;
     return connection;
+  }
+
+  /** Puts other options in force, for what is built next. @throws NixError of the daemon */
+  async setOptions(connection: BuildConnection, options: DaemonOptions): Promise<void> {
+    const kept = connection as Kept;
+    const wanted = JSON.stringify(options);
+    if (kept.options === wanted) return;
+    await kept.client.setOptions(options);
+    kept.options = wanted;
   }
 
   /** Only after a build that ended by itself; any other connection is to be closed instead. */

@@ -2,13 +2,14 @@ import {
   type BasicDerivation,
   type BuildResult,
   type DaemonEvent,
+  type DaemonOptions,
   type Derivation,
+  encodeBase32,
   isSuccess,
-  NixError,
   parseDerivation,
   resolveDerivation,
 } from '@mesh/nix';
-import type { LeaseInput, LeaseMessage, LeaseOutcome } from '@mesh/wire';
+import type { BuiltOutput, LeaseInput, LeaseMessage } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
 import type { BuildConnection, BuildConnections } from './build-connections.ts';
 
@@ -20,12 +21,17 @@ export interface BuildProgress {
 
 /** What this machine's nix.conf says of every build: a client's options would replace it. */
 export interface BuildSettings {
-  /** For leases that do not say; 0 is all. */
+  /** No build gets more; 0 is no limit. */
   cores: number;
   maxSilentTimeSeconds: number;
   /** Further settings by name. */
   overrides: Readonly<Record<string, string>>;
 }
+
+/** How a build ended, as the daemon says it. */
+export type BuildEnd =
+  | { type: 'built'; outputs: BuiltOutput[]; cpuMs: number | undefined }
+  | { type: 'failed'; result: Pick<BuildResult, 'status' | 'errorMsg'>; cpuMs: number | undefined };
 
 export interface BuildInit {
   lease: LeaseMessage;
@@ -59,21 +65,7 @@ export class DerivationBuild implements AsyncDisposable {
     init.signal.throwIfAborted();
     const { lease } = init;
     const derivation = parseDerivation(lease.derivation, lease.drvPath);
-    const connection = await init.connections.take({
-      maxBuildJobs: 1,
-      buildCores: lease.cores === 0 ? init.settings.cores : lease.cores,
-      maxSilentTimeSeconds: init.settings.maxSilentTimeSeconds,
-      useSubstitutes: lease.method === 'realise',
-      // A substituter that offered and then fails is no reason to fail.
-      tryFallback: lease.method === 'realise',
-      // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
-      // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
-      overrides: {
-        ...init.settings.overrides,
-        builders: '',
-        ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
-      },
-    });
+    const connection = await init.connections.take(optionsFor(init, lease.cores));
     const build = new DerivationBuild(connection, init, derivation);
     try {
       if (init.signal.aborted) throw new AgentError('WORK_CANCELLED', 'The build was cancelled.');
@@ -97,10 +89,16 @@ export class DerivationBuild implements AsyncDisposable {
     return unknown.filter((input) => !valid.has(input.path));
   }
 
-  /** Builds, passing on the log as it comes. Never throws for a failed build: that is an outcome. */
-  async run(progress: BuildProgress): Promise<LeaseOutcome> {
-    const { lease, signal } = this.#init;
+  /** Output paths that the derivation itself names. */
+  get outputPaths(): string[] {
+    return [...this.#knownOutputs().values()];
+  }
+
+  /** Builds with so many cores, passing on the log as it comes. Never throws for a failed build: that is an end too. */
+  async run(cores: number, progress: BuildProgress): Promise<BuildEnd> {
+    const { lease, signal, connections } = this.#init;
     this.#settled = false;
+    await connections.setOptions(this.#connection, optionsFor(this.#init, cores));
     const result = await this.#build(
       resolveDerivation(
         this.#derivation,
@@ -110,19 +108,20 @@ export class DerivationBuild implements AsyncDisposable {
     );
     signal.throwIfAborted();
     this.#settled = true;
-    if (!isSuccess(result.status)) return failureOutcome(result);
+    const cpuMs = cpuOf(result);
+    if (!isSuccess(result.status)) return { type: 'failed', result, cpuMs };
     const known = this.#knownOutputs();
     const paths = known.size > 0 ? known : result.builtOutputs;
     const { client, atHand } = this.#connection;
     // The daemon roots what it builds on the connection it builds it for.
     for (const path of paths.values()) atHand.add(path);
     const infos = await client.queryPathInfos(paths.values());
-    const outputs = [...paths].map(([name, path]) => ({
-      name,
-      path,
-      narBytes: infos.get(path)?.narSize ?? 0,
-    }));
-    return { type: 'built', outputs };
+    const outputs = [...paths].map(([name, path]) => {
+      const info = infos.get(path);
+      const narHash = info === undefined ? {} : { narHash: `sha256:${encodeBase32(info.narHash)}` };
+      return { name, path, narBytes: info?.narSize ?? 0, ...narHash };
+    });
+    return { type: 'built', outputs, cpuMs };
   }
 
   /** Outputs whose paths the derivation itself names. */
@@ -164,44 +163,27 @@ export class DerivationBuild implements AsyncDisposable {
   }
 }
 
-/** The build itself said no: the same everywhere, so final. */
-const FINAL: ReadonlySet<BuildResult['status']> = new Set([
-  'permanent-failure',
-  'output-rejected',
-  'timed-out',
-  'log-limit-exceeded',
-  'not-deterministic',
-]);
-/** Failures that Nix calls permanent but that tell of the machine: killed by the kernel, or no room left. */
-const MACHINE_SIGNS = [
-  /failed due to signal 9 \(Killed\)/,
-  /No space left on device/,
-  /Cannot allocate memory/,
-  /lack of free disk space/,
-];
-
-function failureOutcome(result: BuildResult): LeaseOutcome {
-  const message = result.errorMsg.slice(0, 4_000);
-  if (FINAL.has(result.status) && !MACHINE_SIGNS.some((sign) => sign.test(message))) {
-    return { type: 'failed', message };
-  }
-  return { type: 'machine-failure', message: `${result.status}: ${gist(message)}` };
+function optionsFor({ lease, settings }: BuildInit, cores: number): DaemonOptions {
+  const wished = Math.max(1, cores);
+  return {
+    maxBuildJobs: 1,
+    buildCores: settings.cores === 0 ? wished : Math.min(wished, settings.cores),
+    maxSilentTimeSeconds: settings.maxSilentTimeSeconds,
+    useSubstitutes: lease.method === 'realise',
+    // A substituter that offered and then fails is no reason to fail.
+    tryFallback: lease.method === 'realise',
+    // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
+    // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
+    overrides: {
+      ...settings.overrides,
+      builders: '',
+      ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
+    },
+  };
 }
 
-/** Of a daemon's many lines the one that says why, and the one that blames the machine: they go into a sentence. */
-function gist(message: string): string {
-  const lines = message
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-  const why = lines.find((line) => line.startsWith('Reason: ')) ?? lines[0] ?? '';
-  const sign = lines.find((line) => MACHINE_SIGNS.some((pattern) => pattern.test(line)));
-  const plain = (line: string): string => line.replace(/^(Reason: |> |note: )/, '').replace(/[.;:]$/, '');
-  return sign === undefined || sign === why ? plain(why) : `${plain(why)} (${plain(sign)})`;
-}
-
-/** What an exception during fetching or building means for the lease: this machine could not, another may. */
-export function machineFailure(error: unknown): LeaseOutcome {
-  const message = error instanceof NixError || error instanceof Error ? error.message : String(error);
-  return { type: 'machine-failure', message: message.slice(0, 4_000) };
+/** Processor time as the daemon counted it, which it does where builds have control groups of their own. */
+function cpuOf({ cpuUserMs, cpuSystemMs }: BuildResult): number | undefined {
+  if (cpuUserMs === undefined && cpuSystemMs === undefined) return undefined;
+  return (cpuUserMs ?? 0) + (cpuSystemMs ?? 0);
 }

@@ -3,28 +3,23 @@ import {
   type BuildOutcome,
   initialWorker,
   stepWorker,
+  unpromisedMemory,
   type WorkerMachineEffect,
   type WorkerMachineEvent,
+  type WorkerState,
 } from '@mesh/schedule';
 import type { HomeMessage, LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
+import { AgentError } from '../errors.ts';
 import type { MachineCapability } from '../machine/capability.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
-import { LogBatch } from './log-batch.ts';
+import { type BuildSurroundings, HeldLease, type InputFetcher } from './held-lease.ts';
+import { type Introduction, Introductions } from './introduction.ts';
+import type { Offer } from './offer.ts';
 import type { OutputKeeper } from './output-keeper.ts';
 import type { OutputRoots } from './output-roots.ts';
-import { type BuildSettings, DerivationBuild, machineFailure } from './run-build.ts';
-
-/** Brings the inputs of a lease into this store. */
-export interface InputFetcher {
-  fetchClosure(
-    inputs: readonly { path: string; holders: readonly string[] }[],
-    options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
-  ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
-  /** There will be something to fetch or to serve soon. */
-  prepare(): void;
-}
+import type { BuildSettings } from './run-build.ts';
 
 export interface WorkerInit {
   self: string;
@@ -32,8 +27,18 @@ export interface WorkerInit {
   /** Tells this run's requests from those of an earlier one. */
   incarnation: string;
   capability: MachineCapability;
+  tags: readonly string[];
+  /** Why a home that is not among those served gets nothing. */
+  submittersOnly: string;
   aheadSlots: number;
   settings: BuildSettings;
+}
+
+/** What changes of a machine while it runs, for homes to know. */
+export interface MachineNews {
+  speed(): number;
+  emulated(): Record<string, number>;
+  freeDiskBytes(): number | undefined;
 }
 
 export interface WorkerComponents {
@@ -43,20 +48,14 @@ export interface WorkerComponents {
   connections: BuildConnections;
   roots: OutputRoots;
   keeper: OutputKeeper;
+  news: MachineNews;
+  surroundings: BuildSurroundings;
   /** Inputs that no member could give, if that is what this error says. */
   missingPaths(error: unknown): string[];
 }
 
-/** A lease as this worker holds it. */
-interface Held {
-  message: LeaseMessage;
-  home: string;
-  controller: AbortController;
-  build?: Promise<DerivationBuild>;
-  fetched: { peer: string; bytes: number }[];
-  missing: string[];
-  buildMs: number;
-}
+/** Derivations remembered that were given back for want of disk. */
+const MAX_TOO_LARGE = 1_000;
 
 /**
  * The part of an agent that runs derivations, for its own home and for others: carries out what the worker state machine decides,
@@ -65,26 +64,38 @@ interface Held {
 export class Worker {
   readonly #init: WorkerInit;
   readonly #components: WorkerComponents;
+  readonly #state: WorkerState;
   readonly #loop: StepLoop<WorkerMachineEvent, WorkerMachineEffect>;
   readonly #channels = new Map<string, WorkChannel<WorkerMessage, HomeMessage>>();
-  readonly #held = new Map<string, Held>();
+  readonly #introductions: Introductions;
+  readonly #held = new Map<string, HeldLease>();
+  /** Derivations the disk had no room for: coming again they count as failed here, or they would come for ever. */
+  readonly #tooLarge = new Set<string>();
+  #offer: Offer;
   #building = 0;
   #idle: (() => void)[] = [];
 
-  constructor(init: WorkerInit, components: WorkerComponents) {
+  constructor(init: WorkerInit, offer: Offer, components: WorkerComponents) {
     this.#init = init;
+    this.#offer = offer;
     this.#components = components;
-    const state = initialWorker({
+    this.#state = initialWorker({
       self: init.self,
       incarnation: init.incarnation,
-      slots: init.capability.slots,
+      slots: offer.ownSlots,
+      capacity: offer.capacity,
       aheadSlots: init.aheadSlots,
     });
     this.#loop = new StepLoop({
       clock: components.clock,
-      step: (event) => stepWorker(state, event).effects,
+      step: (event) => stepWorker(this.#state, event).effects,
       perform: (effect) => this.#perform(effect),
       tick: { type: 'tick' },
+    });
+    this.#introductions = new Introductions({
+      clock: components.clock,
+      describe: (home) => this.#introduction(home),
+      send: (home, message) => this.#send(home, message),
     });
   }
 
@@ -93,17 +104,24 @@ export class Worker {
     return this.#building;
   }
 
+  /** What this machine gives from now on: running builds go on, nothing new begins beyond it. */
+  setOffer(offer: Offer): void {
+    this.#offer = offer;
+    this.#dispatch({ type: 'capacity', capacity: offer.capacity });
+    this.#introductions.refresh();
+  }
+
   /** Serves one home until its channel ends. */
   async serve(home: string, channel: WorkChannel<WorkerMessage, HomeMessage>): Promise<void> {
     this.#channels.set(home, channel);
-    const { systems, systemFeatures, slots } = this.#init.capability;
-    this.#send(home, { type: 'worker', name: this.#init.name, systems, systemFeatures, slots });
+    this.#introductions.greet(home);
     try {
       for await (const message of channel) this.#receive(home, message);
     } finally {
       // A newer channel of the same home may have taken over.
       if (this.#channels.get(home) === channel) {
         this.#channels.delete(home);
+        this.#introductions.leave(home);
         this.#dispatch({ type: 'home-down', home });
         await this.#components.roots.release(home);
       }
@@ -113,21 +131,43 @@ export class Worker {
   /** Kills what runs and waits for it to be gone. */
   async stop(): Promise<void> {
     this.#loop.stop();
-    for (const held of this.#held.values()) held.controller.abort();
+    for (const home of this.#channels.keys()) this.#introductions.leave(home);
+    for (const held of this.#held.values()) held.abort();
     if (this.#building > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#components.keeper.stop();
     this.#components.connections.close();
     await this.#components.roots.releaseAll();
   }
 
+  #introduction(home: string): Introduction {
+    const { name, self, capability, tags, submittersOnly } = this.#init;
+    const { news } = this.#components;
+    const { capacity, ownSlots, otherSlots, closed } = this.#offer;
+    const served = home === self || (capacity.homes?.includes(home) ?? true);
+    const why = home === self ? undefined : served ? closed : submittersOnly;
+    const freeMemoryBytes = unpromisedMemory(this.#state);
+    const freeDiskBytes = news.freeDiskBytes();
+    return {
+      type: 'worker',
+      name,
+      systems: capability.systems,
+      systemFeatures: capability.systemFeatures,
+      slots: home === self ? ownSlots : served ? otherSlots : 0,
+      cores: capacity.cores,
+      speed: news.speed(),
+      emulated: news.emulated(),
+      tags: [...tags],
+      memoryBytes: capability.memoryBytes,
+      ...(freeMemoryBytes === undefined ? {} : { freeMemoryBytes }),
+      ...(freeDiskBytes === undefined ? {} : { freeDiskBytes }),
+      ...(why === undefined ? {} : { closed: why }),
+    };
+  }
+
   #receive(home: string, message: HomeMessage): void {
     switch (message.type) {
       case 'advertise':
-        this.#dispatch({ type: message.work ? 'home-advertised' : 'home-withdrawn', home });
-        if (message.work) {
-          if (home !== this.#init.self) this.#components.fetcher.prepare();
-          this.#components.roots.retain(home);
-        } else this.#components.roots.releaseSoon(home);
+        this.#advertised(home, message);
         break;
       case 'lease':
         this.#leased(home, message);
@@ -141,18 +181,45 @@ export class Worker {
     }
   }
 
+  #advertised(home: string, message: Extract<HomeMessage, { type: 'advertise' }>): void {
+    const { work, hungry, weight } = message;
+    const news = message.sequence === undefined ? {} : { sequence: message.sequence };
+    if (work) {
+      this.#dispatch({ type: 'home-advertised', home, hungry, weight, ...news });
+      if (home !== this.#init.self) this.#components.fetcher.prepare();
+      this.#components.roots.retain(home);
+    } else {
+      this.#dispatch({ type: 'home-withdrawn', home, ...news });
+      this.#components.roots.releaseSoon(home);
+    }
+  }
+
   #leased(home: string, message: LeaseMessage): void {
-    const { lease, attempt, request, drvPath, ahead } = message;
+    const { lease, attempt, request, drvPath, ahead, cores, memoryBytes, follows } = message;
     if (message.kind !== 'derivation') {
       const detail = `This machine knows no work of the kind ${message.kind}.`;
       this.#send(home, { type: 'returned', lease, attempt, reason: 'machine', detail, missing: [] });
       return;
     }
     if (!this.#held.has(lease)) {
-      const controller = new AbortController();
-      this.#held.set(lease, { message, home, controller, fetched: [], missing: [], buildMs: 0 });
+      const { clock, logger, fetcher, connections, surroundings } = this.#components;
+      const { settings } = this.#init;
+      const tell = async (said: WorkerMessage): Promise<void> => this.#channels.get(home)?.send(said);
+      const components = { clock, logger, fetcher, connections, surroundings, settings, tell };
+      this.#held.set(lease, new HeldLease(home, message, components));
     }
-    this.#dispatch({ type: 'leased', home, lease, attempt, request, drvPath, ahead });
+    this.#dispatch({
+      type: 'leased',
+      home,
+      lease,
+      attempt,
+      request,
+      drvPath,
+      ahead,
+      cores,
+      memoryBytes,
+      ...(follows === undefined ? {} : { follows }),
+    });
   }
 
   #perform(effect: Exclude<WorkerMachineEffect, { type: 'wake-at' }>): void {
@@ -182,87 +249,71 @@ export class Worker {
         void this.#fetch(effect.lease);
         break;
       case 'build':
-        void this.#build(effect.lease);
+        void this.#build(effect.lease, effect.cores);
         break;
       case 'abort':
-        this.#held.get(effect.lease)?.controller.abort();
-        if (!effect.building) this.#forget(effect.lease);
+        this.#held.get(effect.lease)?.abort();
         break;
     }
+    if (effect.type === 'abort' && !effect.building) this.#forget(effect.lease);
   }
 
   #returned(effect: Extract<WorkerMachineEffect, { type: 'returned' }>): void {
-    const { lease, attempt, reason } = effect;
-    const missing = this.#held.get(lease)?.missing ?? [];
-    this.#send(effect.home, {
-      type: 'returned',
-      lease,
-      attempt,
-      reason,
-      detail: effect.detail ?? '',
-      missing,
-    });
-    this.#held.get(lease)?.controller.abort();
+    const { home, lease, attempt, reason } = effect;
+    const held = this.#held.get(lease);
+    // Or the home would send the same again to a machine that has no more room for it than before.
+    if (reason === 'busy') this.#introductions.urgent(home);
+    const detail = effect.detail ?? '';
+    this.#send(home, { type: 'returned', lease, attempt, reason, detail, missing: held?.missing ?? [] });
+    held?.abort();
     this.#forget(lease);
   }
 
   #result(effect: Extract<WorkerMachineEffect, { type: 'result' }>): void {
     const { lease, attempt } = effect;
-    const held = this.#held.get(lease);
-    this.#send(effect.home, {
-      type: 'result',
-      lease,
-      attempt,
-      outcome: wireOutcome(effect.outcome),
-      buildMs: held?.buildMs ?? 0,
-      fetched: held?.fetched ?? [],
-    });
+    const cost = this.#held.get(lease)?.cost ?? { buildMs: 0, fetched: [] };
+    const outcome = wireOutcome(effect.outcome);
+    this.#send(effect.home, { type: 'result', lease, attempt, outcome, ...cost });
     this.#forget(lease);
   }
 
-  /** Connects (rooting the inputs) and fetches what is missing. */
   async #fetch(lease: string): Promise<void> {
     const held = this.#held.get(lease);
     if (held === undefined) return;
-    const { message, home, controller } = held;
-    const ref = { lease, attempt: message.attempt };
+    const { drvPath } = held.message;
     try {
-      held.build = DerivationBuild.open({
-        lease: message,
-        connections: this.#components.connections,
-        settings: this.#init.settings,
-        signal: controller.signal,
-      });
-      const missing = await (await held.build).missingInputs();
-      if (missing.length > 0) {
-        const { sources } = await this.#components.fetcher.fetchClosure(missing, {
-          signal: controller.signal,
-          onPlan: (paths, bytes) => this.#send(home, { type: 'fetching', ...ref, paths, bytes }),
-        });
-        held.fetched = [...sources];
-      }
-      this.#send(home, {
-        type: 'fetched',
-        ...ref,
-        bytes: held.fetched.reduce((sum, source) => sum + source.bytes, 0),
-      });
+      await held.fetch();
+      this.#tooLarge.delete(drvPath);
       this.#dispatch({ type: 'inputs-ready', lease });
     } catch (error) {
-      if (controller.signal.aborted) return;
+      if (held.aborted) return;
       held.missing = this.#components.missingPaths(error);
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#components.logger.warn({ drvPath: message.drvPath, err: error }, 'inputs could not be fetched');
-      this.#dispatch({ type: 'inputs-failed', lease, message: reason.slice(0, 4_000) });
+      const message = (error instanceof Error ? error.message : String(error)).slice(0, 4_000);
+      this.#components.logger.warn({ drvPath, err: error }, 'inputs could not be fetched');
+      const noRoom = error instanceof AgentError && error.code === 'WORK_NO_ROOM';
+      const again = this.#tooLarge.has(drvPath);
+      if (noRoom && this.#tooLarge.size < MAX_TOO_LARGE) this.#tooLarge.add(drvPath);
+      this.#dispatch({
+        type: 'inputs-failed',
+        lease,
+        message,
+        reason: noRoom && !again ? 'busy' : 'machine',
+      });
     }
   }
 
-  async #build(lease: string): Promise<void> {
+  async #build(lease: string, cores: number): Promise<void> {
     const held = this.#held.get(lease);
     if (held === undefined) return;
     this.#building += 1;
-    const outcome = await this.#run(held);
+    const outcome = await held.build(cores);
     this.#building -= 1;
-    if (held.controller.signal.aborted) {
+    if (outcome.type === 'built')
+      this.#components.keeper.keep(
+        held.home,
+        outcome.outputs.map((output) => output.path),
+      );
+    if (held.aborted) {
       this.#dispatch({ type: 'aborted', lease });
       this.#forget(lease);
     } else {
@@ -271,50 +322,9 @@ export class Worker {
     if (this.#building === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  async #run(held: Held): Promise<LeaseOutcome> {
-    const { message, home } = held;
-    const { clock, logger } = this.#components;
-    const ref = { lease: message.lease, attempt: message.attempt };
-    const log = new LogBatch(clock, async (lines, phase) => {
-      await this.#channels
-        .get(home)
-        ?.send({ type: 'log', ...ref, lines, ...(phase === undefined ? {} : { phase }) })
-        // The home is gone: its grace decides over the build, the log has no reader any more.
-        .catch(() => undefined);
-    });
-    try {
-      const build = held.build === undefined ? undefined : await held.build;
-      if (build === undefined) return machineFailure('the lease was never prepared');
-      await using running = build;
-      const startedMs = clock.monotonic();
-      const outcome = await running.run({
-        onLog: (line) => log.add(line),
-        onPhase: (phase) => log.phase(phase),
-      });
-      held.buildMs = clock.monotonic() - startedMs;
-      await log.flush();
-      if (outcome.type !== 'built') return outcome;
-      this.#components.keeper.keep(
-        home,
-        outcome.outputs.map((output) => output.path),
-      );
-      return outcome;
-    } catch (error) {
-      if (!held.controller.signal.aborted) {
-        logger.warn({ drvPath: message.drvPath, err: error }, 'a build could not be run');
-      }
-      return machineFailure(error);
-    }
-  }
-
   #forget(lease: string): void {
-    const held = this.#held.get(lease);
+    this.#held.get(lease)?.release();
     this.#held.delete(lease);
-    // A connection that never came about needs no closing.
-    void held?.build?.then(
-      (build) => build[Symbol.asyncDispose](),
-      () => undefined,
-    );
   }
 
   #dispatch(event: WithoutNow<WorkerMachineEvent>): void {
