@@ -46,23 +46,37 @@ const VARIANT = /-unwrapped$/;
 /** Numbers that generated graphs give their nodes, and which of several builds of one package it is. */
 const LABEL = /^(?:n\d+|stage\d+|bootstrap|boot\d*|cross|static)-/;
 
+/** What a name alone says of a build: a guess, or that its inputs must be looked at. */
+export type ColdKind = ColdGuess | 'ordinary';
+
 /**
  * How long a build takes that nothing is known of but its name and shape. In this order: what writes no more than a text or a link;
  * packages everybody knows to be large; the language a package is of; the number of its inputs. Figures and their errors:
  * `cold-start-table.ts`.
  */
-export function coldStart(name: string, shape: DerivationShape = {}): ColdGuess {
-  if (shape.download === true) return DOWNLOAD;
+export function coldStart(name: string, shape?: DerivationShape): ColdGuess {
+  return coldGuess(coldKind(name), shape);
+}
+
+/** The half of {@link coldStart} that reads the name; worth keeping, of names that come again. */
+export function coldKind(name: string): ColdKind {
   const plain = name.replace(LABEL, '');
-  if (shape.local === true || CRUMB_FILE.test(plain)) return CRUMB;
+  if (CRUMB_FILE.test(plain)) return CRUMB;
   if (ARCHIVE_FILE.test(plain)) return ARCHIVE;
   const family = packageFamily(plain).replace(VARIANT, '');
   if (CRUMB_WORD.test(family)) return CRUMB;
-  const landmark = LANDMARK_SECONDS.get(family);
-  if (landmark !== undefined) return { medianMs: landmark * 1_000, deviation: COLD_SHAPE.landmarkDeviation };
+  const landmark = LANDMARKS.get(family);
+  if (landmark !== undefined) return landmark;
   if (DOCUMENTATION_WORD.test(family)) return DOCUMENTATION;
   const language = family.includes('-') ? LANGUAGES.get(family.slice(0, family.indexOf('-'))) : undefined;
-  if (language !== undefined) return language;
+  return language ?? 'ordinary';
+}
+
+/** The half of {@link coldStart} that looks at the derivation. */
+export function coldGuess(kind: ColdKind, shape: DerivationShape = {}): ColdGuess {
+  if (shape.download === true) return DOWNLOAD;
+  if (shape.local === true) return CRUMB;
+  if (kind !== 'ordinary') return kind;
   const extra = Math.min(
     MOST_EXTRA_INPUTS,
     Math.max(0, (shape.inputs ?? 0) - (shape.usualInputs ?? USUAL_INPUTS)),
@@ -80,6 +94,9 @@ const LANGUAGES: ReadonlyMap<string, ColdGuess> = new Map(
   ]),
 );
 
-const LANDMARK_SECONDS: ReadonlyMap<string, number> = new Map(
-  COLD_LANDMARKS.flatMap(({ seconds, names }) => names.split(' ').map((name) => [name, seconds] as const)),
+const LANDMARKS: ReadonlyMap<string, ColdGuess> = new Map(
+  COLD_LANDMARKS.flatMap(({ seconds, names }) => {
+    const guess = { medianMs: seconds * 1_000, deviation: COLD_SHAPE.landmarkDeviation };
+    return names.split(' ').map((name) => [name, guess] as const);
+  }),
 );

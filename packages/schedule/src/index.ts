@@ -2,6 +2,7 @@ export { type BoundMachine, boundMachineOf } from './bound-machines.ts';
 export { type ColdGuess, coldStart, type DerivationShape } from './cold-start.ts';
 export * from './constants.ts';
 export { type DelayCause, delayCauses, type JobDelays } from './delay-causes.ts';
+export { dropOldest } from './drop-oldest.ts';
 export { allows, eligible, type Need, offers, whyImpossible, whyNobodyChosen } from './eligibility.ts';
 export { CycleError } from './errors.ts';
 export { looseFamily, packageFamily } from './family.ts';
@@ -27,9 +28,10 @@ export {
   type MeasuredDerivation,
 } from './lower-bound.ts';
 export { LOCAL, machine, selects } from './machine-selector.ts';
-export { BuildPredictor, type Prediction, SAMPLES_PER_KEY } from './prediction.ts';
+export { BuildPredictor, type Prediction } from './prediction.ts';
 export { oneCoreMs, parallelShare, wallMsOn } from './prediction-cores.ts';
 export { type BuildRecord, CLOCK_TOLERANCE_MS, isPlausible } from './prediction-record.ts';
+export { SAMPLES_PER_KEY } from './prediction-samples.ts';
 export { MachineSpeeds } from './speeds.ts';
 export * from './types.ts';
 export { type Gain, whatIf } from './what-if.ts';

@@ -6,6 +6,7 @@ export interface Weighted {
 
 /** What half the weight lies on each side of; the middle between two where the halves meet exactly. Undefined of nothing. */
 export function weightedMedian(values: readonly Weighted[]): number | undefined {
+  if (values.length < 2) return values[0]?.value;
   const sorted = values.filter(({ weight }) => weight > 0).sort((a, b) => a.value - b.value);
   const half = sorted.reduce((sum, { weight }) => sum + weight, 0) / 2;
   let sum = 0;
@@ -27,6 +28,7 @@ export function robustEstimate(
 ): { readonly median: number; readonly deviation: number; readonly weight: number } | undefined {
   const median = weightedMedian(values);
   if (median === undefined) return undefined;
+  if (values.length === 1) return { median, deviation: 0, weight: values[0]?.weight ?? 0 };
   const distances = values.map(({ value, weight }) => ({ value: Math.abs(value - median), weight }));
   return {
     median,

@@ -1,14 +1,9 @@
-import { coldStart, type DerivationShape } from './cold-start.ts';
+import { type ColdKind, coldGuess, coldKind, type DerivationShape } from './cold-start.ts';
 import { looseFamily, packageFamily } from './family.ts';
-import { oneCoreMs, parallelShare } from './prediction-cores.ts';
-import { robustEstimate, type Weighted, weightedMedian } from './prediction-estimate.ts';
 import { type BuildRecord, isPlausible, MAX_BUILD_MS } from './prediction-record.ts';
+import { type Level, SampleBook, sampleOf } from './prediction-samples.ts';
 import type { BuildHistory, PeerId } from './types.ts';
 
-/** The newest builds of a key that count; older ones are forgotten. */
-export const SAMPLES_PER_KEY = 32;
-/** A build counts half as much as one this many builds newer of the same key: packages change, and so do machines. */
-const HALF_LIFE_BUILDS = 8;
 /** Builds of a family weigh against what is known without them like this many builds of the general guess; a name against its family likewise. */
 const FAMILY_PRIOR = 0.5;
 const NAME_PRIOR = 0.25;
@@ -16,48 +11,36 @@ const NAME_PRIOR = 0.25;
 const CALIBRATION_PRIOR = 4;
 /** One build moves a prediction by this much at most in logarithms (a factor of 20), two by twice as much. */
 const LARGEST_STEP = 3;
-/** Standard deviation of the logarithm expected before builds say otherwise, and how many builds that counts like. */
+/** Standard deviation of the logarithm expected before builds say otherwise. */
 const NAME_DEVIATION = 0.35;
 const FAMILY_DEVIATION = 0.8;
-const DEVIATION_PRIOR = 2;
+const CALIBRATION_DEVIATION = 1;
 /** Builds for another system tell less: compilers and emulators differ. */
 const OTHER_SYSTEM_DEVIATION = 0.6;
-/** A build that died of too little memory is treated with care until this many later ones did not. */
-const OUT_OF_MEMORY_BUILDS = 8;
 /** Nothing starts and ends in less. */
 const SHORTEST_MS = 1;
+/** Systems told apart; there are some ten in the world. */
+const MAX_SYSTEMS = 32;
+/** What names say of themselves is kept for this many at a time: more than the largest graph has. */
+const MAX_READ_NAMES = 100_000;
 
 export interface Prediction {
-  /** Median wall time with one core of a machine of speed 1; {@link wallMsOn} tells it for more cores. */
+  /** Median wall time with one core of a machine of speed 1; `wallMsOn` (prediction-cores.ts) tells it for more cores. */
   readonly predictedMs: number;
   readonly history: BuildHistory;
 }
 
-/** What one build tells about the next. */
-interface Sample {
-  /** Natural logarithm of milliseconds on one core at speed 1; undefined of a build that did not end well. */
-  readonly ln: number | undefined;
-  readonly at: number;
-  readonly origin: PeerId | undefined;
-  readonly busyCores: number | undefined;
-  readonly parallelShare: number | undefined;
-  readonly memoryPeakBytes: number | undefined;
-  readonly outputBytes: number | undefined;
-  readonly outOfMemory: boolean;
+/** What a name says of itself. */
+interface ReadName {
+  readonly family: string;
+  readonly loose: string;
+  readonly kind: ColdKind;
 }
 
-interface Level {
-  readonly median: number;
-  readonly deviation: number;
-  readonly weight: number;
-  readonly samples: number;
-}
-
-/** Newest first, at most {@link SAMPLES_PER_KEY}. */
-interface Key {
-  samples: Sample[];
-  level: Level | undefined;
-  stale: boolean;
+/** Builds for one system. */
+interface SystemBooks {
+  readonly names: SampleBook;
+  readonly families: SampleBook;
 }
 
 /**
@@ -66,145 +49,112 @@ interface Key {
  */
 export class BuildPredictor {
   readonly #weightOf: (origin: PeerId | undefined) => number;
-  readonly #keys = new Map<string, Key>();
-  readonly #families = new Map<string, readonly [family: string, loose: string]>();
+  readonly #systems = new Map<string, SystemBooks>();
+  /** By family without the language, of any system. */
+  readonly #loose: SampleBook;
+  /** Under one key: how far off cold guesses were. */
+  readonly #calibration: SampleBook;
+  readonly #read = new Map<string, ReadName>();
 
   /** `weightOf` says how much builds count that this peer measured; 1 is ordinary. */
   constructor(weightOf: (origin: PeerId | undefined) => number = () => 1) {
     this.#weightOf = weightOf;
+    this.#loose = new SampleBook(FAMILY_DEVIATION, weightOf);
+    this.#calibration = new SampleBook(CALIBRATION_DEVIATION, weightOf);
   }
 
   /** Takes a finished build in; absurd ones are ignored. `now`: wall-clock milliseconds. Returns whether it was believed. */
   add(record: BuildRecord, now: number): boolean {
     if (!isPlausible(record, now)) return false;
+    const books = this.#booksOf(record.system);
+    if (books === undefined) return false;
     const sample = sampleOf(record);
-    const { name, system } = record;
-    const [family, loose] = this.#familiesOf(name);
-    for (const key of new Set([
-      `name ${system} ${name}`,
-      `name ${name}`,
-      `family ${system} ${family}`,
-      `family ${family}`,
-      `loose ${loose}`,
-    ]))
-      insert(this.#keys, key, sample);
+    const { family, loose, kind } = this.#readName(record.name);
+    books.names.add(record.name, sample);
+    books.families.add(family, sample);
+    if (loose !== family) this.#loose.add(loose, sample);
     if (sample.ln !== undefined) {
-      const residual = sample.ln - Math.log(coldStart(name).medianMs);
-      insert(this.#keys, CALIBRATION, { ...sample, ln: residual });
+      const ln = sample.ln - Math.log(coldGuess(kind).medianMs);
+      this.#calibration.add('', { ...sample, ln });
     }
     return true;
   }
 
   /** Members came or went: builds they measured count differently. */
   reweigh(): void {
-    for (const key of this.#keys.values()) key.stale = true;
+    this.#loose.reweigh();
+    this.#calibration.reweigh();
+    for (const { names, families } of this.#systems.values()) {
+      names.reweigh();
+      families.reweigh();
+    }
   }
 
   predict(name: string, system: string, shape?: DerivationShape): Prediction {
-    const cold = coldStart(name, shape);
-    const calibration = this.#level(CALIBRATION, 1);
-    const shift =
-      calibration === undefined
-        ? 0
-        : step(calibration.weight, CALIBRATION_PRIOR) * clamp(calibration.median, calibration.samples);
-    const guess: Level = {
-      median: Math.log(cold.medianMs) + shift,
-      deviation: cold.deviation,
-      weight: 0,
-      samples: 0,
-    };
-    const [family, loose] = this.#familiesOf(name);
+    const read = this.#readName(name);
+    const own = this.#systems.get(system);
     const kin =
-      this.#level(`family ${system} ${family}`, FAMILY_DEVIATION) ??
-      further(this.#level(`family ${family}`, FAMILY_DEVIATION)) ??
-      further(this.#level(`loose ${loose}`, FAMILY_DEVIATION));
-    const own = this.#level(`name ${system} ${name}`, NAME_DEVIATION);
-    const same = own ?? further(this.#level(`name ${name}`, NAME_DEVIATION));
-    const expected = blend(guess, kin, FAMILY_PRIOR);
+      own?.families.level(read.family) ??
+      further(this.#elsewhere(system, (books) => books.families.level(read.family))) ??
+      further(this.#loose.level(read.loose)) ??
+      further(this.#elsewhere(undefined, (books) => books.families.level(read.loose)));
+    const same =
+      own?.names.level(name) ?? further(this.#elsewhere(system, (books) => books.names.level(name)));
+    const expected = blend(this.#guess(read.kind, shape), kin, FAMILY_PRIOR);
     const level = blend(expected, same, NAME_PRIOR);
-    const basis = same !== undefined ? 'name' : kin !== undefined ? 'family' : 'cold';
-    const remembered = this.#keys.get(`name ${system} ${name}`) ?? this.#keys.get(`name ${name}`);
+    const resources =
+      own?.names.resources(name) ?? this.#elsewhere(system, (books) => books.names.resources(name));
     return {
       predictedMs: Math.min(MAX_BUILD_MS, Math.max(SHORTEST_MS, Math.exp(level.median))),
       history: {
-        basis,
+        basis: same !== undefined ? 'name' : kin !== undefined ? 'family' : 'cold',
         samples: same?.samples ?? kin?.samples ?? 0,
         spread: level.deviation,
-        ...resources(remembered?.samples ?? []),
+        ...resources,
       },
     };
   }
 
-  #familiesOf(name: string): readonly [string, string] {
-    let families = this.#families.get(name);
-    if (families === undefined) {
+  /** The cold guess, moved by how far off such guesses were. */
+  #guess(kind: ColdKind, shape: DerivationShape | undefined): Level {
+    const { medianMs, deviation } = coldGuess(kind, shape);
+    const off = this.#calibration.level('');
+    const shift =
+      off === undefined ? 0 : shareOf(off.weight, CALIBRATION_PRIOR) * clamp(off.median, off.samples);
+    return { median: Math.log(medianMs) + shift, deviation, weight: 0, samples: 0 };
+  }
+
+  /** What is known of builds for another system than `system`. */
+  #elsewhere<T>(system: string | undefined, find: (books: SystemBooks) => T | undefined): T | undefined {
+    for (const [other, books] of this.#systems) {
+      const found = other === system ? undefined : find(books);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #booksOf(system: string): SystemBooks | undefined {
+    let books = this.#systems.get(system);
+    if (books === undefined && this.#systems.size < MAX_SYSTEMS) {
+      books = {
+        names: new SampleBook(NAME_DEVIATION, this.#weightOf),
+        families: new SampleBook(FAMILY_DEVIATION, this.#weightOf),
+      };
+      this.#systems.set(system, books);
+    }
+    return books;
+  }
+
+  #readName(name: string): ReadName {
+    let read = this.#read.get(name);
+    if (read === undefined) {
       const family = packageFamily(name);
-      families = [family, looseFamily(family)];
-      if (this.#families.size >= MAX_REMEMBERED_NAMES) this.#families.clear();
-      this.#families.set(name, families);
+      read = { family, loose: looseFamily(family), kind: coldKind(name) };
+      if (this.#read.size >= MAX_READ_NAMES) this.#read.clear();
+      this.#read.set(name, read);
     }
-    return families;
+    return read;
   }
-
-  #level(name: string, priorDeviation: number): Level | undefined {
-    const key = this.#keys.get(name);
-    if (key === undefined) return undefined;
-    if (key.stale) {
-      key.level = levelOf(key.samples, priorDeviation, this.#weightOf);
-      key.stale = false;
-    }
-    return key.level;
-  }
-}
-
-const CALIBRATION = 'all';
-/** Families of names are kept this many at a time: more than the largest graph has. */
-const MAX_REMEMBERED_NAMES = 100_000;
-
-function sampleOf(record: BuildRecord): Sample {
-  const { wallMs, cpuMs, cores } = record;
-  return {
-    ln: record.outcome === 'built' ? Math.log(oneCoreMs(wallMs, cpuMs) * (record.speed ?? 1)) : undefined,
-    at: record.at,
-    origin: record.origin,
-    busyCores: cpuMs === undefined ? undefined : cpuMs / wallMs,
-    parallelShare: parallelShare(wallMs, cpuMs, cores),
-    memoryPeakBytes: record.memoryPeakBytes,
-    outputBytes: record.outputBytes,
-    outOfMemory: record.outcome === 'out-of-memory',
-  };
-}
-
-/** In order of time, whatever order rows arrive in. */
-function insert(keys: Map<string, Key>, name: string, sample: Sample): void {
-  const key = keys.get(name);
-  if (key === undefined) {
-    keys.set(name, { samples: [sample], level: undefined, stale: true });
-    return;
-  }
-  const { samples } = key;
-  let place = 0;
-  while (place < samples.length && (samples[place] as Sample).at > sample.at) place++;
-  if (place >= SAMPLES_PER_KEY) return;
-  samples.splice(place, 0, sample);
-  if (samples.length > SAMPLES_PER_KEY) samples.pop();
-  key.stale = true;
-}
-
-function levelOf(
-  samples: readonly Sample[],
-  priorDeviation: number,
-  weightOf: (origin: PeerId | undefined) => number,
-): Level | undefined {
-  const values: Weighted[] = samples.flatMap(({ ln, origin }, rank) =>
-    ln === undefined ? [] : { value: ln, weight: 0.5 ** (rank / HALF_LIFE_BUILDS) * weightOf(origin) },
-  );
-  const estimate = robustEstimate(values);
-  if (estimate === undefined) return undefined;
-  const { median, deviation, weight } = estimate;
-  const variance =
-    (DEVIATION_PRIOR * priorDeviation ** 2 + weight * deviation ** 2) / (DEVIATION_PRIOR + weight);
-  return { median, deviation: Math.sqrt(variance), weight, samples: values.length };
 }
 
 /** A level that tells about something slightly different. */
@@ -215,7 +165,7 @@ function further(level: Level | undefined): Level | undefined {
 /** What is known generally, moved towards what is known specially by how much that is. */
 function blend(general: Level, special: Level | undefined, prior: number): Level {
   if (special === undefined) return general;
-  const share = step(special.weight, prior);
+  const share = shareOf(special.weight, prior);
   const moved = share * clamp(special.median - general.median, special.samples);
   const median = general.median + moved;
   const variance = share * special.deviation ** 2 + (1 - share) * general.deviation ** 2;
@@ -224,31 +174,11 @@ function blend(general: Level, special: Level | undefined, prior: number): Level
   return { ...special, median, deviation: Math.sqrt(variance + Math.min(1, unsaid ** 2)) };
 }
 
-function step(weight: number, prior: number): number {
+function shareOf(weight: number, prior: number): number {
   return weight / (weight + prior);
 }
 
 function clamp(difference: number, samples: number): number {
   const limit = LARGEST_STEP * samples;
   return Math.min(limit, Math.max(-limit, difference));
-}
-
-function resources(samples: readonly Sample[]): Partial<BuildHistory> {
-  const memory = samples.flatMap((sample) => sample.memoryPeakBytes ?? []);
-  const output = middle(samples.map((sample) => sample.outputBytes));
-  const busy = middle(samples.map((sample) => sample.busyCores));
-  const share = middle(samples.map((sample) => sample.parallelShare));
-  return {
-    ...(memory.length === 0 ? {} : { memoryPeakBytes: Math.max(...memory) }),
-    ...(output === undefined ? {} : { outputBytes: output }),
-    ...(busy === undefined ? {} : { busyCores: busy }),
-    ...(share === undefined ? {} : { parallelShare: share }),
-    ...(samples.slice(0, OUT_OF_MEMORY_BUILDS).some((sample) => sample.outOfMemory)
-      ? { ranOutOfMemory: true }
-      : {}),
-  };
-}
-
-function middle(values: readonly (number | undefined)[]): number | undefined {
-  return weightedMedian(values.flatMap((value) => (value === undefined ? [] : { value, weight: 1 })));
 }

@@ -1,3 +1,4 @@
+import { dropOldest } from './drop-oldest.ts';
 import { oneCoreMs } from './prediction-cores.ts';
 import { type Weighted, weightedMedian } from './prediction-estimate.ts';
 import { type BuildRecord, isPlausible, MAX_SPEED } from './prediction-record.ts';
@@ -12,7 +13,7 @@ const COMPARISONS_PER_MACHINE = 24;
 /** Newest builds of a name that others are compared with. */
 const BUILDS_PER_NAME = 12;
 /** Names compared at a time: the least recently built are forgotten first. */
-const MAX_NAMES = 50_000;
+const MAX_NAMES = 20_000;
 /** Crumbs say how long a process takes to start, not how fast a machine is. */
 const SHORTEST_COMPARED_MS = 300;
 
@@ -63,14 +64,21 @@ export class MachineSpeeds {
     const ln = Math.log(duration);
     const name = `${record.system} ${record.name}`;
     const earlier = this.#names.get(name) ?? [];
-    const others: Weighted[] = earlier
-      .filter((measured) => measured.machine !== machine)
-      .map((measured) => ({ value: measured.ln + this.#machine(measured.machine).speed, weight: 1 }));
-    const work = weightedMedian(others);
+    const work = this.#workOf(earlier, machine);
     if (work !== undefined) this.#compare(this.#machine(machine, record.speed), work - ln);
     this.#names.delete(name);
     this.#names.set(name, [{ machine, ln }, ...earlier].slice(0, BUILDS_PER_NAME));
-    if (this.#names.size > MAX_NAMES) this.#names.delete(this.#names.keys().next().value as string);
+    if (this.#names.size > MAX_NAMES) dropOldest(this.#names, MAX_NAMES / 4);
+  }
+
+  /** The logarithm of a name's duration at speed 1, as all machines but this one have it. */
+  #workOf(earlier: readonly Measured[], machine: string): number | undefined {
+    const others: Weighted[] = [];
+    for (const measured of earlier) {
+      if (measured.machine === machine) continue;
+      others.push({ value: measured.ln + this.#machine(measured.machine).speed, weight: 1 });
+    }
+    return others.length === 0 ? undefined : weightedMedian(others);
   }
 
   #compare(machine: Machine, says: number): void {

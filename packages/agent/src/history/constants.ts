@@ -1,5 +1,5 @@
-/** Rows kept: at 32 of a name the largest package collection fits twice with what is built of it often. */
-export const MAX_ROWS = 200_000;
+/** Rows kept, in the file and (some 70 MB) in memory: the largest package collection fits, with room for what is built often. */
+export const MAX_ROWS = 100_000;
 /** The file grows no further than this. */
 export const MAX_FILE_BYTES = 64 * 1024 * 1024;
 /** Hashes of outputs kept, to notice builds that differ. */
@@ -8,10 +8,10 @@ export const MAX_OUTPUTS = 50_000;
 export const DROP_ROWS = 2_000;
 /** Rows wait this long for company: one transaction a second costs a build nothing. */
 export const FLUSH_DELAY_MS = 1_000;
-/** Rows are written no more than this many at a time: some 10 ms. */
-export const FLUSH_ROWS = 500;
-/** Rows are read this many at a time, with other work let through in between: some 5 ms. */
-export const LOAD_ROWS = 2_000;
+/** Rows are written no more than this many at a time: some milliseconds. */
+export const FLUSH_ROWS = 200;
+/** Rows are read this many at a time, with other work let through in between: some milliseconds. */
+export const LOAD_ROWS = 500;
 /** Another process at the same file is waited for this long. */
 export const BUSY_TIMEOUT_MS = 1_000;
 

@@ -179,11 +179,11 @@ export class History {
 
   async #open(): Promise<void> {
     const file = join(this.#init.stateDir, 'history.sqlite');
-    const rows: HistoryRow[] = [];
+    const now = this.#components.clock.now();
+    // What a file that turns out to be damaged had said until then may as well be believed.
     const database = await openHistoryFile(file, this.#components.logger, async (opened) => {
-      rows.length = 0;
-      for (const piece of opened.builds()) {
-        rows.push(...piece);
+      for (const rows of opened.builds()) {
+        for (const row of rows) this.#learn(row, now);
         await setImmediate();
       }
       this.#names.load(opened.names());
@@ -191,11 +191,6 @@ export class History {
         this.#marks.set(origin, Math.max(sequence, this.#marks.get(origin) ?? 0));
       }
     });
-    const now = this.#components.clock.now();
-    for (const [index, row] of rows.entries()) {
-      this.#learn(row, now);
-      if (index % FLUSH_ROWS === FLUSH_ROWS - 1) await setImmediate();
-    }
     this.#database = database;
     this.#opened = true;
     if (this.#pending.length > 0) this.#flushSoon();

@@ -1,4 +1,4 @@
-import type { BuildHistory } from '@mesh/schedule';
+import { type BuildHistory, dropOldest } from '@mesh/schedule';
 import { DIFFERENCE_FORGOTTEN_MS, MAX_NAMES, RACES_FORGOTTEN_MS, RACES_LOST } from './constants.ts';
 import type { NameMemory } from './database.ts';
 
@@ -41,7 +41,7 @@ export class NameMemories {
   #set(name: string, memory: NameMemory): NameMemory {
     this.#names.delete(name);
     this.#names.set(name, memory);
-    if (this.#names.size > MAX_NAMES) this.#names.delete(this.#names.keys().next().value as string);
+    if (this.#names.size > MAX_NAMES) dropOldest(this.#names, MAX_NAMES / 10);
     return memory;
   }
 }
