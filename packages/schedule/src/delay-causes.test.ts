@@ -11,8 +11,9 @@ function lossesOf(
   wallMs: number,
   boundMs: number,
   machines = fleetOf(machineOf('home'), machineOf('h2')),
+  plannedMs = 0,
 ) {
-  const { losses, chain } = delayCauses({ wallMs, boundMs, derivations, machines });
+  const { losses, chain } = delayCauses({ wallMs, boundMs, plannedMs, derivations, machines });
   return { chain, losses: Object.fromEntries(losses.map(({ cause, ms }) => [cause, ms])) };
 }
 
@@ -56,6 +57,15 @@ describe('what cost the time of a job', () => {
     expect(lossesOf(needsKvm, 4_000, 4_000, onlyHome).losses).toEqual({});
   });
 
+  test('is evaluation that ended after the last build, or a job of nothing but fetching', () => {
+    const fleet = fleetOf(machineOf('home'));
+    expect(lossesOf([builtOn('home', 'a', [0, 1_000])], 1_700, 1_000, fleet, 1_500).losses).toEqual({
+      planning: 500,
+      result: 200,
+    });
+    expect(lossesOf([], 900, 0, fleet, 300).losses).toEqual({ planning: 300, result: 600 });
+  });
+
   test('is the time with a machine that failed it', () => {
     const built = builtOn('home', 'a', [3_000, 4_000]);
     const failed = { peerId: 'h2', leasedMs: 10, startedMs: 100, endedMs: 2_990, failed: true };
@@ -71,27 +81,20 @@ describe('what cost the time of a job', () => {
 
   test('always adds up to the difference between the time taken and the bound', () => {
     const causes = fc.array(runArbitrary(), { minLength: 0, maxLength: 25 });
+    const speeds = fc.double({ min: 0.3, max: 3, noNaN: true });
     fc.assert(
-      fc.property(
-        causes,
-        fc.nat(2_000),
-        fc.double({ min: 0.3, max: 3, noNaN: true }),
-        (steps, restMs, speed) => {
-          const machines = fleetOf(machineOf('home', { slots: 2 }), machineOf('h2', { speed }));
-          const derivations = runOf(steps);
-          const wallMs = Math.max(0, ...derivations.map(({ finishedMs }) => finishedMs)) + restMs;
-          const measured = derivations.map((each) => ({ ...each, durationMs: workOf(each, machines) }));
-          const boundMs = Math.min(
-            wallMs,
-            lowerBoundMs(measured, [...machines.values()].map(boundMachineOf)),
-          );
-          const { losses } = delayCauses({ wallMs, boundMs, derivations, machines });
-          const sum = losses.reduce((total, { ms }) => total + ms, 0);
-          expect(sum).toBeCloseTo(wallMs - boundMs, 3);
-          for (const { ms } of losses) expect(ms).toBeGreaterThan(0);
-          expect(new Set<DelayCause>(losses.map(({ cause }) => cause)).size).toBe(losses.length);
-        },
-      ),
+      fc.property(causes, fc.nat(2_000), speeds, fc.nat(9_000), (steps, restMs, speed, plannedMs) => {
+        const machines = fleetOf(machineOf('home', { slots: 2 }), machineOf('h2', { speed }));
+        const derivations = runOf(steps);
+        const wallMs = Math.max(0, ...derivations.map(({ finishedMs }) => finishedMs)) + restMs;
+        const measured = derivations.map((each) => ({ ...each, durationMs: workOf(each, machines) }));
+        const boundMs = Math.min(wallMs, lowerBoundMs(measured, [...machines.values()].map(boundMachineOf)));
+        const { losses } = delayCauses({ wallMs, boundMs, plannedMs, derivations, machines });
+        const sum = losses.reduce((total, { ms }) => total + ms, 0);
+        expect(sum).toBeCloseTo(wallMs - boundMs, 3);
+        for (const { ms } of losses) expect(ms).toBeGreaterThan(0);
+        expect(new Set<DelayCause>(losses.map(({ cause }) => cause)).size).toBe(losses.length);
+      }),
     );
   });
 });

@@ -52,6 +52,8 @@ const DISPATCH_MS = 50;
 export function delayCauses(job: {
   readonly wallMs: number;
   readonly boundMs: number;
+  /** When the last part of the job was known. */
+  readonly plannedMs: number;
   readonly derivations: readonly FinishedDerivation[];
   readonly machines: ReadonlyMap<PeerId, WorkerInfo>;
 }): JobDelays {
@@ -61,7 +63,10 @@ export function delayCauses(job: {
   let last: FinishedDerivation | undefined;
   for (const derivation of job.derivations)
     if (last === undefined || derivation.finishedMs > last.finishedMs) last = derivation;
-  walk.back('result', job.wallMs, Math.min(job.wallMs, last?.finishedMs ?? 0));
+  const builtMs = Math.min(job.wallMs, last?.finishedMs ?? 0);
+  const knownMs = between(job.plannedMs, builtMs, job.wallMs);
+  walk.back('result', job.wallMs, knownMs);
+  walk.back('planning', knownMs, builtMs);
   for (let at = last; at !== undefined; ) {
     chain.push(at.drvPath);
     const ready = readyAt(at, all);

@@ -27,6 +27,8 @@ export interface JobReportInit {
   ended: boolean;
   startedAtWallMs: number;
   wallMs: number;
+  /** When the last part of the plan was made. */
+  plannedMs: number;
   /** Machines that could take part, by peer id. */
   machines: ReadonlyMap<string, WorkerInfo>;
   /** Slots of the home that waited for work, over time. */
@@ -74,11 +76,11 @@ export function jobReport(init: JobReportInit): JobReport {
 
 /** What only a job that went well and is over can tell: where its time went, and what would have helped. */
 function hindsight(
-  { wallMs, machines, nameOf }: JobReportInit,
+  { wallMs, plannedMs, machines, nameOf }: JobReportInit,
   derivations: ReturnType<typeof finishedRun>,
   boundMs: number,
 ): Pick<JobReport, 'losses' | 'chain' | 'whatIf'> {
-  const { losses, chain } = delayCauses({ wallMs, boundMs, derivations, machines });
+  const { losses, chain } = delayCauses({ wallMs, boundMs, plannedMs, derivations, machines });
   const gains = whatIf({ wallMs, derivations, machines });
   return {
     losses: [...losses],

@@ -52,6 +52,7 @@ export class Job {
   #endedAtMs: number | undefined;
   #validCount = 0;
   #fetchCount = 0;
+  #plannedMs = 0;
   #finalReport: JobReport | undefined;
   readonly #init: JobInit;
   readonly #listeners = new Set<(event: JobEvent) => void>();
@@ -85,6 +86,7 @@ export class Job {
       if (this.timelines.has(node.drvPath)) continue;
       this.timelines.set(node.drvPath, newTimeline(node, now));
     }
+    this.#plannedMs = now;
     this.#fetchCount += toFetch;
     this.#validCount += valid;
     this.emit({
@@ -288,6 +290,7 @@ export class Job {
       ended: this.#endedAtMs !== undefined,
       startedAtWallMs: this.startedAtWallMs,
       wallMs: this.wallMs(),
+      plannedMs: this.#plannedMs,
       machines: this.machines,
       homeSlotsFree: this.homeSlotsFree,
       timelines: this.timelines,

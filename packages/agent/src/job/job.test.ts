@@ -1,0 +1,306 @@
+import type { DerivationNode, WorkerInfo } from '@mesh/schedule';
+import type { JobEvent } from '@mesh/wire';
+import { describe, expect, test } from 'vitest';
+import { explain } from '../control/why.ts';
+import { Job } from './job.ts';
+import type { PlannedDerivation } from './planner.ts';
+import type { GivenLease } from './timeline.ts';
+
+const drv = (name: string) => `/nix/store/${'0'.repeat(32)}-${name}.drv`;
+
+function planned(name: string, changes: Partial<DerivationNode> = {}): PlannedDerivation {
+  const node: DerivationNode = {
+    drvPath: drv(name),
+    name,
+    system: 'x86_64-linux',
+    requiredFeatures: [],
+    dependencies: [],
+    place: 'anywhere',
+    predictedMs: 2_000,
+    outputs: [`/nix/store/${'1'.repeat(32)}-${name}`],
+    ...changes,
+  };
+  return { node, inputs: [], method: 'build', bytes: new Uint8Array() } as unknown as PlannedDerivation;
+}
+
+function machine(peerId: string, changes: Partial<WorkerInfo> = {}): WorkerInfo {
+  const isHome = peerId === 'home';
+  return { peerId, name: peerId, isHome, systems: ['x86_64-linux'], features: [], slots: 1, ...changes };
+}
+
+/** A job whose clock only `at` moves. */
+function jobAtHome(logs = false) {
+  let nowMs = 0;
+  const job = new Job({
+    id: 'job-1',
+    options: { local: false, keepGoing: false, dryRun: false, logs },
+    home: 'home',
+    nameOf: (peerId) => peerId,
+    nowMs: () => nowMs,
+    wallMs: () => 0,
+  });
+  const events: JobEvent[] = [];
+  job.onEvent((event) => events.push(event));
+  for (const peerId of ['home', 'h2', 'h3']) job.meet(machine(peerId));
+  let leases = 0;
+  return {
+    job,
+    events,
+    types: () => events.map(({ type }) => type),
+    at: (ms: number) => {
+      nowMs = ms;
+    },
+    lease(peerId: string, name: string, changes: Partial<GivenLease> = {}): GivenLease {
+      leases += 1;
+      const lease: GivenLease = {
+        lease: `l-${leases}`,
+        attempt: leases,
+        drvPath: drv(name),
+        peerId,
+        race: false,
+        chained: false,
+        cores: 1,
+        expectedMs: 1_000,
+        reason: `because of ${peerId}`,
+        ...changes,
+      };
+      job.leased(lease);
+      return lease;
+    },
+    built(lease: GivenLease, buildMs: number) {
+      const { drvPath, peerId } = lease;
+      job.finished(drvPath, { outcome: 'built', peerId, lease: lease.lease, buildMs, fetched: [] });
+    },
+  };
+}
+
+describe('a derivation that two machines race for', () => {
+  function race(logs = false) {
+    const home = jobAtHome(logs);
+    home.job.planned([planned('gcc')], 0, 0);
+    home.at(10);
+    const first = home.lease('h2', 'gcc');
+    home.job.started(first);
+    home.job.log(first, ['first: 1'], undefined);
+    home.at(5_000);
+    const second = home.lease('h3', 'gcc', { race: true });
+    home.at(5_100);
+    home.job.started(second);
+    home.job.log(second, ['second: 1'], undefined);
+    home.job.log(first, ['first: 2'], undefined);
+    return { ...home, first, second };
+  }
+
+  test('is on both machines until one is first', () => {
+    const { job, events } = race();
+    expect(job.view().running.map(({ peer }) => peer)).toEqual(['h2', 'h3']);
+    expect(events.find(({ type }) => type === 'race')).toMatchObject({ peer: 'h3', against: 'h2' });
+  });
+
+  test('shows the log of the first runner till the other has won, and then the whole log of that', () => {
+    const { job, second, built } = race();
+    const log = job.logs.of(drv('gcc'));
+    expect(log.lines()).toEqual(['first: 1', 'first: 2']);
+    job.log(second, ['second: 2'], undefined);
+    built(second, 3_000);
+    expect(log.lines()).toEqual(['second: 1', 'second: 2']);
+  });
+
+  test('streams no line of the loser between those of the winner', () => {
+    const { job, events, first, second, built } = race(true);
+    built(first, 6_000);
+    job.log(second, ['second: late'], undefined);
+    const lines = events.flatMap((event) => (event.type === 'log' ? event.lines : []));
+    expect(lines).toEqual(['first: 1', 'first: 2']);
+  });
+
+  test("has the winner's figures, and both attempts, in the report", () => {
+    const { job, second, built, at } = race();
+    at(9_000);
+    job.leaseEnded({ ...second, lease: 'l-1', peerId: 'h2' }, 'cancelled', 'another machine was faster');
+    job.raceFinished(drv('gcc'), { winner: 'h3', loser: 'h2', raceWon: true, wastedMs: 8_990 });
+    built(second, 3_800);
+    job.end('built');
+    const report = job.report();
+    expect(report.derivations[0]).toMatchObject({
+      peer: 'h3',
+      attempt: 2,
+      leasedMs: 5_000,
+      startedMs: 5_100,
+      finishedMs: 9_000,
+      why: 'because of h3',
+      race: { won: true, wastedMs: 8_990 },
+      attempts: [
+        { peer: 'h2', outcome: 'lost', startedMs: 10, endedMs: 9_000, detail: 'h3 was first' },
+        { peer: 'h3', outcome: 'won', race: true, endedMs: 9_000 },
+      ],
+    });
+    expect(report.races).toEqual({ count: 1, won: 1, wastedMs: 8_990, wastedShare: 8_990 / (3 * 9_000) });
+    expect(report.peers.map(({ name }) => name)).toEqual(['home', 'h3']);
+  });
+
+  test('goes on with the racer where the first machine fails', () => {
+    const { job, first, types } = race();
+    job.requeued(first, 'the machine is gone');
+    expect(types().at(-1)).toBe('requeued');
+    expect(job.view().running.map(({ peer }) => peer)).toEqual(['h3']);
+    expect(job.logs.of(drv('gcc')).lines()).toEqual(['second: 1']);
+  });
+});
+
+describe('a lease that another job brought', () => {
+  test('begins for this job when it is first heard of', () => {
+    const { job, at } = jobAtHome();
+    job.planned([planned('shared')], 0, 0);
+    at(500);
+    const lease: GivenLease = {
+      ...{ lease: 'other-1', attempt: 1, drvPath: drv('shared'), peerId: 'h2', race: false },
+      ...{ chained: false, cores: 1, expectedMs: 0, reason: 'for another job' },
+    };
+    job.started(lease);
+    expect(job.view().running).toEqual([{ drvPath: drv('shared'), name: 'shared', peer: 'h2' }]);
+  });
+});
+
+describe('the next link of a chain', () => {
+  test('counts as leased when it is ready, though its machine had it before', () => {
+    const { job, at, lease, built } = jobAtHome();
+    job.planned([planned('a'), planned('b', { dependencies: [drv('a')] })], 0, 0);
+    const a = lease('h2', 'a');
+    const b = lease('h2', 'b', { chained: true });
+    job.started(a);
+    at(1_000);
+    built(a, 1_000);
+    job.fetched(b);
+    job.started(b);
+    at(2_000);
+    built(b, 1_000);
+    job.end('built');
+    const report = job.report();
+    expect(report.derivations[1]).toMatchObject({ readyMs: 1_000, leasedMs: 1_000, startedMs: 1_000 });
+    expect(report).toMatchObject({
+      wallMs: 2_000,
+      lowerBoundMs: 2_000,
+      losses: [],
+      chain: [drv('a'), drv('b')],
+    });
+  });
+});
+
+describe('the report of a job', () => {
+  test('measures with the speeds of the machines, and says what more of them would have saved', () => {
+    const { job, at, lease, built } = jobAtHome();
+    job.meet(machine('h2', { speed: 2 }));
+    job.planned([planned('a'), planned('b')], 0, 0);
+    const slow = lease('home', 'a');
+    job.started(slow);
+    at(1_000);
+    const late = lease('home', 'b');
+    at(4_000);
+    built(slow, 4_000);
+    job.started(late);
+    at(8_000);
+    built(late, 4_000);
+    job.end('built');
+    const report = job.report();
+    // Two builds use two slots at most: 8 s of ordinary work at the speeds 2 and 1.
+    expect(report.lowerBoundMs).toBe(2_666.7);
+    expect(report.losses?.reduce((sum, { ms }) => sum + ms, 0)).toBeCloseTo(5_333.3);
+    expect(report.whatIf?.map(({ like }) => like)).toEqual(['home', 'h2', 'h3']);
+    expect(report.peers).toEqual([
+      expect.objectContaining({ name: 'home', slots: 1, speed: 1, busyMs: 8_000, idleMs: 0 }),
+    ]);
+  });
+
+  test('of a job with nothing to build is all nought', () => {
+    const { job, at } = jobAtHome();
+    at(50);
+    job.planned([], 0, 7);
+    job.end('built');
+    expect(job.report()).toMatchObject({
+      wallMs: 50,
+      lowerBoundMs: 0,
+      criticalPath: [],
+      chain: [],
+      losses: [{ cause: 'planning', ms: 50 }],
+      homeIdle: { count: 0, ms: 0 },
+      races: { count: 0, won: 0, wastedMs: 0, wastedShare: 0 },
+    });
+  });
+
+  test('names outputs that differ', () => {
+    const { job, events } = jobAtHome();
+    job.planned([planned('gcc')], 0, 0);
+    const first = { peerId: 'h2', narHash: 'sha256:a' };
+    const second = { peerId: 'h3', narHash: 'sha256:b' };
+    job.outputsDiffer(drv('gcc'), { output: '/nix/store/x', first, second });
+    expect(job.report().differing).toEqual([
+      {
+        drvPath: drv('gcc'),
+        name: 'gcc',
+        output: '/nix/store/x',
+        first: { peer: 'h2', narHash: 'sha256:a' },
+        second: { peer: 'h3', narHash: 'sha256:b' },
+      },
+    ]);
+    expect(events.at(-1)?.type).toBe('outputs-differ');
+  });
+});
+
+describe('why', () => {
+  const unexplained = () => undefined;
+
+  function twoInARow() {
+    const home = jobAtHome();
+    home.job.planned([planned('a'), planned('b', { dependencies: [drv('a')] })], 0, 0);
+    return home;
+  }
+
+  test('says what a derivation waits for', () => {
+    const { job, lease } = twoInARow();
+    job.started(lease('h2', 'a'));
+    const [b] = explain([job], 'b', unexplained).derivations;
+    expect(b).toMatchObject({
+      state: 'waiting',
+      sentence: 'It waits for 1 derivation it needs: a.',
+      waitsFor: [{ name: 'a', state: 'building' }],
+      attempts: [],
+    });
+  });
+
+  test("gives the scheduler's sentence where it has one", () => {
+    const { job } = twoInARow();
+    const [a] = explain([job], drv('a'), (drvPath) => `waits: ${drvPath}`).derivations;
+    expect(a).toMatchObject({ state: 'ready', sentence: `waits: ${drv('a')}` });
+  });
+
+  test('says where it runs, where it ran, and with what reason', () => {
+    const { job, lease, at, built } = twoInARow();
+    const given = lease('h2', 'a');
+    job.started(given);
+    at(1_500);
+    const running = explain([job], 'a', unexplained).derivations[0];
+    expect(running).toMatchObject({
+      state: 'building',
+      sentence: 'h2 builds it since 1.5 s, expected to take 1.0 s.',
+      attempts: [{ peer: 'h2', why: 'because of h2', outcome: null }],
+    });
+    built(given, 1_400);
+    expect(explain([job], `/nix/store/${'1'.repeat(32)}-a`, unexplained).derivations[0]).toMatchObject({
+      state: 'built',
+      sentence: 'h2 built it in 1.4 s.',
+      attempts: [{ outcome: 'won' }],
+    });
+  });
+
+  test('looks in the newest job first, and prefers a whole name to a part of one', () => {
+    const [old, young] = [jobAtHome().job, jobAtHome().job];
+    old.planned([planned('zlib-1.3')], 0, 0);
+    young.planned([planned('zlib-1.3-dev'), planned('zlib-1.3-doc')], 0, 0);
+    const names = (target: string) =>
+      explain([young, old], target, unexplained).derivations.map(({ name }) => name);
+    expect(names('zlib-1.3')).toEqual(['zlib-1.3']);
+    expect(names('zlib')).toEqual(['zlib-1.3-dev', 'zlib-1.3-doc']);
+    expect(() => names('nginx')).toThrow(expect.objectContaining({ code: 'WHY_UNKNOWN' }));
+  });
+});
