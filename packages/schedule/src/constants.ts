@@ -55,6 +55,8 @@ export const PREFERENCE = 0.25;
 
 /** Ready derivations looked at in one round: those before it wait for faster slots, and each look costs time. */
 export const MAX_EXAMINED = 256;
+/** Likewise for those that only requests ahead wait for: what is sent ahead too late costs a fetch, no more. */
+export const MAX_EXAMINED_AHEAD = 8;
 
 /** A race must promise this much, in itself and for the job's end: less is noise. */
 export const RACE_GAIN_MS = 1_000;

@@ -1,5 +1,5 @@
 import { chain } from './chains.ts';
-import { MAX_EXAMINED } from './constants.ts';
+import { EQUAL_END_SHARE, MAX_EXAMINED, MAX_EXAMINED_AHEAD } from './constants.ts';
 import {
   type Derivation,
   type Lease,
@@ -46,11 +46,13 @@ function placeReady(round: Round): void {
   const { state } = round.step;
   const examined: ReadyEntry[] = [];
   const deferred = new Set<WorkerRecord>();
-  while (state.ready > 0 && examined.length < MAX_EXAMINED) {
+  let ahead = 0;
+  while (state.ready > 0 && examined.length < MAX_EXAMINED && ahead < MAX_EXAMINED_AHEAD) {
     const top = nextEntry(round);
     if (top === undefined) break;
     const waits = place(round, top, deferred);
     if (!waits) continue;
+    if (!round.placesFor(top.derivation.work).workers.some((worker) => worker.free.length > 0)) ahead++;
     examined.push(top);
     top.derivation.work.heap.pop();
   }
@@ -75,9 +77,7 @@ function nextEntry(round: Round): ReadyEntry | undefined {
 }
 
 function hasRequest(round: Round, work: WorkClass): boolean {
-  return ableWorkers(round.step.state, work).some(
-    (worker) => worker.free.length > 0 || worker.ahead.length > 0,
-  );
+  return round.placesFor(work).workers.some((worker) => worker.free.length > 0 || worker.ahead.length > 0);
 }
 
 /** Grants it, or one nearby in its stead, or promises it a slot; true when it has to wait. */
@@ -197,8 +197,8 @@ function endsSoonerAt(round: Round, lease: Lease, worker: WorkerRecord): boolean
   const here = choose(round, derivation).free.find((candidate) => candidate.worker === worker);
   const holder = round.step.state.workers.get(lease.peerId);
   if (here === undefined || holder === undefined) return false;
-  // The holder's slots are promised to this lease already: it ends when the last of them is free again at the latest.
-  return here.endAt < round.freeAt(holder);
+  const { now } = round.step;
+  return here.endAt + EQUAL_END_SHARE * (here.endAt - now) < round.aheadEnd(lease, holder);
 }
 
 function revoke(round: Round, lease: Lease, forWorker: WorkerRecord): void {

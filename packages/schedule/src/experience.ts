@@ -8,6 +8,9 @@ const CLAIM_WEIGHT = 6;
 const TELLING_MS = 200;
 /** One build cannot say more than this factor, e^3. */
 const MOST_TOLD = 3;
+/** Smaller changes of a machine's speed wait for this many builds. */
+const TELLING_MOVE = 0.03;
+const LEARN_EVERY = 16;
 /** Factor by which reality may correct a claim at most. */
 const MOST_CORRECTED = 16;
 
@@ -24,7 +27,13 @@ export function learn(step: Step, lease: Lease, timings: BuildTimings | undefine
     const weight = 1 / (0.25 + spreadOf(derivation) ** 2);
     const told = Math.max(-MOST_TOLD, Math.min(MOST_TOLD, Math.log(took / nominal)));
     for (const experience of [worker.experience, state.experience]) add(experience, told, weight);
-    state.speeds++;
+    const moved = Math.abs(Math.log(correction(state, worker.experience) / worker.correction));
+    // Everybody's figure moves a little with every build: that is caught up with now and then.
+    state.unlearned++;
+    if (moved > TELLING_MOVE || state.unlearned >= LEARN_EVERY) {
+      state.speeds++;
+      state.unlearned = 0;
+    }
   }
   const cpuMs = timings?.cpuMs;
   if (cpuMs !== undefined && lease.cores > 1 && took >= TELLING_MS)
@@ -32,7 +41,15 @@ export function learn(step: Step, lease: Lease, timings: BuildTimings | undefine
 }
 
 /** What a worker's claimed speed is to be multiplied with: below 1 where its builds take longer than others' compared to predictions. */
-export function correctionOf(state: HomeState, { experience }: WorkerRecord): number {
+export function correctionOf(state: HomeState, worker: WorkerRecord): number {
+  if (worker.correctedAt !== state.speeds) {
+    worker.correction = correction(state, worker.experience);
+    worker.correctedAt = state.speeds;
+  }
+  return worker.correction;
+}
+
+function correction(state: HomeState, experience: Experience): number {
   if (experience.weight === 0) return 1;
   // Predictions that are wrong for everybody say nothing about one machine: it is compared with the others.
   const others = state.experience.weight - experience.weight;
@@ -40,8 +57,8 @@ export function correctionOf(state: HomeState, { experience }: WorkerRecord): nu
   const usual = (state.experience.sum - experience.sum) / others;
   const sure = others / (others + CLAIM_WEIGHT);
   const told = experience.sum - usual * experience.weight;
-  const correction = Math.exp((-sure * told) / (experience.weight + CLAIM_WEIGHT));
-  return Math.max(1 / MOST_CORRECTED, Math.min(MOST_CORRECTED, correction));
+  const factor = Math.exp((-sure * told) / (experience.weight + CLAIM_WEIGHT));
+  return Math.max(1 / MOST_CORRECTED, Math.min(MOST_CORRECTED, factor));
 }
 
 function buildMs(timings: BuildTimings | undefined): number | undefined {

@@ -147,6 +147,9 @@ export interface WorkerRecord {
   readonly nearby: Heap<ReadyEntry>;
   /** How its builds' times compare with what was expected of it. */
   readonly experience: Experience;
+  /** What its claimed speed is to be multiplied with; valid while `correctedAt` is the state's `speeds`. */
+  correction: number;
+  correctedAt: number;
   /** When a lease of it ended last: its next request is on the way. */
   endedAt: number;
   /** What it was told last of this home's appetite. */
@@ -195,6 +198,8 @@ export interface WorkClass extends Need {
   /** Workers that may take its derivations; valid while `generation` is the state's. */
   able: WorkerRecord[];
   ableSet: ReadonlySet<WorkerRecord>;
+  /** Their speeds for its system, in the same order. */
+  ableSpeeds: number[];
   /** Speed of its fastest worker, and of all their slots together, for its system. */
   topSpeed: number;
   capacity: number;
@@ -240,6 +245,8 @@ export interface HomeState {
   generation: number;
   /** Changes when a worker's speed does, or what is known of it. */
   speeds: number;
+  /** Builds learned from since. */
+  unlearned: number;
   ready: number;
   lastStamp: number;
   nextLease: number;
@@ -281,6 +288,7 @@ export function initialHome(init: HomeInit): HomeState {
     racing: { slotMs: 0, countedAt: 0, wastedMs: 0, won: 0, lost: 0 },
     generation: 1,
     speeds: 1,
+    unlearned: 0,
     ready: 0,
     lastStamp: 0,
     nextLease: 1,

@@ -8,11 +8,15 @@ import {
   PRIORITY_BAND_SHARE,
 } from './constants.ts';
 import { coresFor } from './cores.ts';
-import { busyCores, fetchMs, isCrumb, missingBytes, speedOn, spreadOf, workMs } from './estimates.ts';
+import { busyCores, fetchMs, isCrumb, missingBytes, spreadOf, workMs } from './estimates.ts';
 import type { Derivation, Step, WorkerRecord } from './home-state.ts';
 import { selects } from './machine-selector.ts';
-import { ableWorkers } from './ready-queue.ts';
 import type { Round } from './round.ts';
+
+/** Machines this close to the fastest are as good. */
+const FASTEST = 0.9;
+/** Share of their slots kept for what is urgent. */
+const RESERVE = 0.25;
 
 /** One worker that could build a derivation, and when that would be over there. */
 export interface Candidate {
@@ -55,23 +59,30 @@ export function choose(round: Round, derivation: Derivation): Choice {
   const { step } = round;
   const { work } = derivation;
   const free: Candidate[] = [];
-  const busy: WorkerRecord[] = [];
+  const { workers: able, speeds } = round.placesFor(work);
   let bestFree: Candidate | undefined;
-  for (const worker of ableWorkers(step.state, work)) {
-    if (isShunned(step, derivation, worker)) continue;
-    if (!takesNow(worker, derivation) || round.reserved.has(worker) || !fitsNow(derivation, worker)) {
-      busy.push(worker);
+  let busy = 0;
+  for (let i = 0; i < able.length; i++) {
+    const worker = able[i]!;
+    if (!isFree(round, derivation, worker)) {
+      busy++;
       continue;
     }
-    const candidate = candidateOf(round, derivation, worker, step.now);
+    const candidate = candidateOf(round, derivation, worker, speeds[i]!, step.now);
     free.push(candidate);
     if (bestFree === undefined || isBetter(candidate, bestFree, step.now)) bestFree = candidate;
   }
   let bestBusy: Candidate | undefined;
-  if (bestFree === undefined || mayPayToWait(derivation, bestFree)) {
-    for (const worker of busy) {
+  if (busy > 0 && (bestFree === undefined || mayPayToWait(derivation, bestFree))) {
+    for (let i = 0; i < able.length; i++) {
+      const worker = able[i]!;
+      const speed = speeds[i]!;
+      // Not even an empty slot there could be sooner.
+      if (bestFree !== undefined && speed * (bestFree.endAt - step.now) < derivation.predictedMs) continue;
+      if (isFree(round, derivation, worker) || isShunned(step, derivation, worker)) continue;
+      if (emulates(worker, derivation)) continue;
       const at = derivation.alone ? round.emptyAt(worker) : round.freeAt(worker);
-      const candidate = candidateOf(round, derivation, worker, at);
+      const candidate = candidateOf(round, derivation, worker, speed, at);
       if (bestBusy === undefined || isBetter(candidate, bestBusy, step.now)) bestBusy = candidate;
     }
   }
@@ -86,9 +97,19 @@ function mayPayToWait(derivation: Derivation, best: Candidate): boolean {
   );
 }
 
-function candidateOf(round: Round, derivation: Derivation, worker: WorkerRecord, at: number): Candidate {
-  const { state, now } = round.step;
-  const speed = speedOn(state, worker, derivation.work.system);
+function isFree(round: Round, derivation: Derivation, worker: WorkerRecord): boolean {
+  if (!takesNow(worker, derivation) || isShunned(round.step, derivation, worker)) return false;
+  return !round.reserved.has(worker) && fitsNow(derivation, worker);
+}
+
+function candidateOf(
+  round: Round,
+  derivation: Derivation,
+  worker: WorkerRecord,
+  speed: number,
+  at: number,
+): Candidate {
+  const { now } = round.step;
   const cores = coresFor(round, derivation, worker);
   const expectedMs = workMs(derivation, cores) / speed;
   const fetch = fetchMs(derivation, worker);
@@ -145,10 +166,17 @@ function isShunned(step: Step, derivation: Derivation, worker: WorkerRecord): bo
   return until !== undefined && until > step.now;
 }
 
+/** The longest work that waits for it, on the fastest machine for it. */
+export function tailMs({ bLevelMs, predictedMs, work }: Derivation): number {
+  return (bLevelMs - predictedMs) / Math.max(0.001, work.topSpeed);
+}
+
 /** Whether the job ends no later if the derivation is built there, its duration multiplied by `caution`. */
 export function isHarmless(round: Round, derivation: Derivation, at: Candidate, caution: number): boolean {
   const { path, area } = round.jobEnd;
-  const tail = (derivation.bLevelMs - derivation.predictedMs) / round.topSpeed;
+  const tail = tailMs(derivation);
+  // Emulation is slow enough to be wrong by hours: only an end that is sooner speaks for it.
+  if (emulates(at.worker, derivation)) return false;
   return at.startAt + at.expectedMs * caution + tail <= Math.max(path, area);
 }
 
@@ -164,13 +192,23 @@ export function pickFree(
   if (bestFree === undefined || free.length === 1) return bestFree;
   const { path, area } = round.jobEnd;
   if (path <= area) return bestFree;
+  if (!isScarce(bestFree, derivation)) return bestFree;
   const caution = Math.exp(spreadOf(derivation));
-  let pick = bestFree;
+  let pick: Candidate | undefined;
   for (const candidate of free) {
-    if (candidate.speed >= pick.speed || candidate.rank > candidate.endAt) continue;
-    if (isHarmless(round, derivation, candidate, caution)) pick = candidate;
+    if (isScarce(candidate, derivation) || !isHarmless(round, derivation, candidate, caution)) continue;
+    if (pick === undefined || isBetter(candidate, pick, round.step.now)) pick = candidate;
   }
-  return pick;
+  return pick ?? bestFree;
+}
+
+export function emulates({ info }: WorkerRecord, { work }: Derivation): boolean {
+  return info.emulated?.[work.system] !== undefined;
+}
+
+/** One of the last free slots of a machine that is among the fastest for such work. */
+function isScarce({ worker, speed }: Candidate, { work }: Derivation): boolean {
+  return speed >= FASTEST * work.topSpeed && worker.free.length <= Math.ceil(RESERVE * worker.info.slots);
 }
 
 /** Whether a derivation with this b-level is urgent enough to go before the most urgent one for its inputs' sake. */

@@ -10,6 +10,7 @@ import { coresFor } from './cores.ts';
 import { endsAt, fetchMs, speedOn, spreadOf, workMs } from './estimates.ts';
 import type { HomeState, Lease, WorkerRecord } from './home-state.ts';
 import { grant } from './lease-table.ts';
+import { tailMs } from './placement.ts';
 import { ableWorkers } from './ready-queue.ts';
 import { raceReason } from './reasons.ts';
 import { survival } from './residual.ts';
@@ -29,9 +30,12 @@ interface Race {
 /** Gives slots that found nothing ready the running builds whose second run is expected to end the job sooner. */
 export function raceTail(round: Round): void {
   const { state } = round.step;
+  let worthwhile: readonly Lease[] | undefined;
   for (const worker of state.workers.values()) {
     while (worker.free.length > 0) {
-      const race = bestRace(round, worker);
+      worthwhile ??= [...state.leases.values()].filter((lease) => isWorthwhile(round, lease));
+      if (worthwhile.length === 0) return;
+      const race = bestRace(round, worker, worthwhile);
       if (race === undefined) break;
       begin(round, race);
     }
@@ -51,9 +55,9 @@ function begin(round: Round, race: Race): void {
   });
 }
 
-function bestRace(round: Round, worker: WorkerRecord): Race | undefined {
+function bestRace(round: Round, worker: WorkerRecord, leases: readonly Lease[]): Race | undefined {
   let best: Race | undefined;
-  for (const lease of round.step.state.leases.values()) {
+  for (const lease of leases) {
     if (!isRaceable(round, lease, worker)) continue;
     const race = raceOf(round, lease, worker);
     if (race !== undefined && (best === undefined || race.gainMs > best.gainMs)) best = race;
@@ -62,12 +66,22 @@ function bestRace(round: Round, worker: WorkerRecord): Race | undefined {
 }
 
 /** Fixed-output and `preferLocalBuild` derivations are never raced, nor what earlier races or builds speak against. */
-function isRaceable(round: Round, lease: Lease, worker: WorkerRecord): boolean {
+function isWorthwhile(round: Round, lease: Lease): boolean {
   const { derivation } = lease;
-  if (lease.startedAt === undefined || derivation.leases.length > 1 || lease.peerId === worker.info.peerId)
-    return false;
-  if (derivation.node.place !== 'anywhere' || derivation.alone) return false;
+  if (lease.startedAt === undefined || derivation.node.place !== 'anywhere' || derivation.alone) return false;
   if (derivation.node.history?.neverRace !== undefined) return false;
+  const left = endsAt(lease, round.step.now) - round.step.now;
+  return left - slackMs(round, lease, left) >= RACE_GAIN_MS;
+}
+
+/** How much later the lease could end without delaying the job. */
+function slackMs(round: Round, lease: Lease, leftMs: number): number {
+  const { path, area } = round.jobEnd;
+  return Math.max(0, Math.max(path, area) - (round.step.now + leftMs + tailMs(lease.derivation)));
+}
+
+function isRaceable(round: Round, { derivation, peerId }: Lease, worker: WorkerRecord): boolean {
+  if (derivation.leases.length > 1 || peerId === worker.info.peerId) return false;
   ableWorkers(round.step.state, derivation.work);
   return derivation.work.ableSet.has(worker);
 }
@@ -91,11 +105,7 @@ function raceOf(round: Round, lease: Lease, worker: WorkerRecord): Race | undefi
   );
   const gain = left - (fetch + expectedMs);
   if (gain < Math.max(RACE_GAIN_MS, RACE_GAIN_SHARE * expectedMs)) return undefined;
-  // Only what the job waits for is worth a second run.
-  const tail = (derivation.bLevelMs - derivation.predictedMs) / round.topSpeed;
-  const { path, area } = round.jobEnd;
-  const slack = Math.max(path, area) - (now + left + tail);
-  const gainMs = gain - Math.max(0, slack);
+  const gainMs = gain - slackMs(round, lease, left);
   if (gainMs < RACE_GAIN_MS) return undefined;
   return { lease, worker, cores, fetchMs: fetch, expectedMs, gainMs };
 }

@@ -92,6 +92,7 @@ export function classFor(
       heap: new Heap(moreUrgent),
       able: [],
       ableSet: new Set(),
+      ableSpeeds: [],
       topSpeed: 1,
       capacity: 0,
       generation: 0,
@@ -123,8 +124,9 @@ export function ableWorkers(state: HomeState, work: WorkClass): readonly WorkerR
     work.speeds = state.speeds;
     work.topSpeed = 0;
     work.capacity = 0;
-    for (const worker of work.able) {
-      const speed = speedOn(state, worker, work.system);
+    work.ableSpeeds = work.able.map((worker) => speedOn(state, worker, work.system));
+    for (const [index, worker] of work.able.entries()) {
+      const speed = work.ableSpeeds[index]!;
       work.topSpeed = Math.max(work.topSpeed, speed);
       work.capacity += speed * worker.info.slots;
     }

@@ -1,5 +1,6 @@
 import { endsAt, speedOn } from './estimates.ts';
-import type { Lease, Step, WorkerRecord } from './home-state.ts';
+import type { Lease, Step, WorkClass, WorkerRecord } from './home-state.ts';
+import { tailMs } from './placement.ts';
 import { ableWorkers, firstOf } from './ready-queue.ts';
 
 /** A worker that came, or had a lease end, this recently: its next request is still on its way. */
@@ -7,6 +8,11 @@ export const REQUEST_UNDER_WAY_MS = 250;
 const REQUEST_MS = 5;
 /** Slots that other homes have: nobody knows for how long. */
 const FOREIGN_SLOT_MS = 60_000;
+
+interface Places {
+  readonly workers: readonly WorkerRecord[];
+  readonly speeds: readonly number[];
+}
 
 /**
  * What one round of placement assumes about the near future: when slots come free, counting what the round itself
@@ -18,7 +24,9 @@ export class Round {
   /** Workers kept for a derivation that needs one to itself. */
   readonly reserved = new Set<WorkerRecord>();
   #jobEnd: { readonly path: number; readonly area: number } | undefined;
-  #topSpeed: number | undefined;
+  readonly #aheadEnds = new Map<Lease, number>();
+  readonly #places = new Map<WorkClass, Places>();
+  readonly #loads = new Map<string, number>();
   #mesh: { slots: number; cores: number; capacity: number } | undefined;
 
   constructor(step: Step) {
@@ -33,6 +41,12 @@ export class Round {
   /** When all its slots are. */
   emptyAt(worker: WorkerRecord): number {
     return this.#slotsOf(worker).at(-1)!;
+  }
+
+  /** When an unstarted ahead lease is expected to be over where it is. */
+  aheadEnd(lease: Lease, worker: WorkerRecord): number {
+    this.#slotsOf(worker);
+    return this.#aheadEnds.get(lease) ?? this.step.now;
   }
 
   /** Promises the worker's next free slot until `end`. */
@@ -60,16 +74,52 @@ export class Round {
     return this.#mesh;
   }
 
-  /** Fastest worker for anything. */
-  get topSpeed(): number {
-    if (this.#topSpeed === undefined) {
-      this.#topSpeed = 0.001;
-      for (const work of this.step.state.classes.values()) {
-        ableWorkers(this.step.state, work);
-        this.#topSpeed = Math.max(this.#topSpeed, work.topSpeed);
-      }
+  /** The workers that may be given derivations of a class in this round, and their speeds. */
+  placesFor(work: WorkClass): Places {
+    let places = this.#places.get(work);
+    if (places === undefined) {
+      const able = ableWorkers(this.step.state, work);
+      places = able.some(({ info }) => info.emulated?.[work.system] !== undefined)
+        ? this.#withoutNeedlessEmulation(work)
+        : { workers: able, speeds: work.ableSpeeds };
+      this.#places.set(work, places);
     }
-    return this.#topSpeed;
+    return places;
+  }
+
+  #withoutNeedlessEmulation(work: WorkClass): Places {
+    const workers: WorkerRecord[] = [];
+    const speeds: number[] = [];
+    for (const [index, worker] of work.able.entries()) {
+      if (worker.info.emulated?.[work.system] !== undefined && !this.#mayEmulate(worker, work.system))
+        continue;
+      workers.push(worker);
+      speeds.push(work.ableSpeeds[index]!);
+    }
+    return { workers, speeds };
+  }
+
+  /** A machine emulates only what there is more of, for the machines native to it, than of its own systems' work. */
+  #mayEmulate(worker: WorkerRecord, system: string): boolean {
+    const load = this.#loadOf(system);
+    for (const own of worker.info.systems)
+      if (worker.info.emulated?.[own] === undefined && this.#loadOf(own) >= load) return false;
+    return true;
+  }
+
+  /** How long the machines native to a system would take for all work left for it. */
+  #loadOf(system: string): number {
+    const known = this.#loads.get(system);
+    if (known !== undefined) return known;
+    const { state } = this.step;
+    let [remaining, capacity] = [0, 0];
+    for (const work of state.classes.values()) if (work.system === system) remaining += work.remainingMs;
+    for (const worker of state.workers.values())
+      if (worker.info.systems.includes(system) && worker.info.emulated?.[system] === undefined)
+        capacity += speedOn(state, worker, system) * worker.info.slots;
+    const load = remaining === 0 ? 0 : remaining / Math.max(1e-6, capacity);
+    this.#loads.set(system, load);
+    return load;
   }
 
   /**
@@ -86,8 +136,7 @@ export class Round {
     let path = now;
     for (const lease of state.leases.values()) {
       const { derivation } = lease;
-      const tail = derivation.bLevelMs - derivation.predictedMs;
-      path = Math.max(path, endsAt(lease, now) + tail / this.topSpeed);
+      path = Math.max(path, endsAt(lease, now) + tailMs(derivation));
     }
     let area = 0;
     let remaining = 0;
@@ -106,7 +155,7 @@ export class Round {
   #slotsOf(worker: WorkerRecord): number[] {
     const known = this.#slots.get(worker);
     if (known !== undefined) return known;
-    const slots = slotTimes(worker, this.step.now);
+    const slots = slotTimes(worker, this.step.now, this.#aheadEnds);
     this.#slots.set(worker, slots);
     return slots;
   }
@@ -117,8 +166,8 @@ export function coresOf({ info }: WorkerRecord): number {
   return Math.max(1, info.cores ?? info.slots);
 }
 
-/** When each of a worker's slots comes free, soonest first; never empty. */
-function slotTimes(worker: WorkerRecord, now: number): number[] {
+/** When each of a worker's slots comes free, soonest first; never empty. Notes in `ends` when what was sent ahead is over. */
+function slotTimes(worker: WorkerRecord, now: number, ends: Map<Lease, number>): number[] {
   const slots: number[] = worker.free.map(() => now);
   const waiting: Lease[] = [];
   let links = 0;
@@ -137,6 +186,7 @@ function slotTimes(worker: WorkerRecord, now: number): number[] {
   slots.sort((a, b) => a - b);
   for (const lease of waiting) {
     slots[0] = Math.max(slots[0]!, now + lease.fetchMs) + lease.expectedMs;
+    ends.set(lease, slots[0]);
     slots.sort((a, b) => a - b);
   }
   slots[0]! += links;

@@ -48,6 +48,8 @@ function workerUp(step: Step, info: WorkerInfo): void {
       leases: new Map(),
       nearby: new Heap(moreUrgent),
       experience: { weight: 0, sum: 0 },
+      correction: 1,
+      correctedAt: 0,
       endedAt: step.now,
       appetite: undefined,
     });
