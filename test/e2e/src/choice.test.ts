@@ -23,6 +23,22 @@ in
 { all = make "all" { inherit special; quick = make "quick" { }; }; }
 `;
 
+/** Two builds of a second that become ready while every machine is idle and waits for work. */
+const GATED = `
+{ salt }:
+let
+  make = name: script: more: derivation ({
+    inherit name salt;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" script ];
+  } // more);
+  gate = make "gate" "sleep 0.5; echo > $out" { preferLocalBuild = true; };
+  sleeper = name: make name "sleep 1; echo > $out" { inherit gate; };
+in
+make "all" "echo > $out" { deps = map sleeper [ "sleeper-1" "sleeper-2" ]; }
+`;
+
 /** What each host measured of itself, had it been alone on this machine: what is preferred counts where all else is equal. */
 const EQUAL_SPEED = {
   version: 1,
@@ -54,6 +70,7 @@ describe.skipIf(requireLab(['sid']))('machines chosen for a build', () => {
     await third.writeFile('/var/lib/mesh/config.json', JSON.stringify({ tags: ['rack1', 'quiet'] }));
     await home.exec(['useradd', '--create-home', 'guest']);
     await home.writeFile('/root/mixed.nix', MIXED);
+    await home.writeFile('/root/gated.nix', GATED);
     mesh = await LabMesh.up(lab);
   });
   afterAll(async () => lab?.down());
@@ -148,8 +165,16 @@ describe.skipIf(requireLab(['sid']))('machines chosen for a build', () => {
       ['tag=rack1', 'h3'],
       ['home', 'h1'],
     ])('that are preferred: %s, though all are idle', async (choice, name) => {
-      const one = workload('endless', '--arg', 'n', '1', '--argstr', 'seconds', '1');
-      expect(await buildersOf([...one, '--prefer', choice])).toEqual([name]);
+      const [, , ...salt] = workload('wide');
+      const args = ['-f', '/root/gated.nix', ...salt, '--prefer', choice];
+      const { code, stderr, report } = await mesh.build(home, args);
+      expect(code, stderr).toBe(0);
+      const sleepers = soundReport(report).derivations.filter((each) => each.name.startsWith('sleeper'));
+      const why = sleepers.map((each) => each.why).join('\n');
+      expect(
+        sleepers.map(({ peer }) => peer),
+        why,
+      ).toEqual([name, name]);
     });
 
     test('that are preferred, and others as well where these are full', async () => {
