@@ -8,11 +8,13 @@ import { drawFaults, type FaultOptions } from './faults.ts';
 import { generateGraph, SHAPE_NAMES } from './generated-graph.ts';
 import { readGraphFile } from './graph-file.ts';
 import type { Mesh } from './machine.ts';
+import { readMeshFile } from './mesh-file.ts';
 import { meshPolicy } from './mesh-policy.ts';
 import { presetMesh } from './meshes.ts';
 import { nixPolicy, tunedNixPolicy } from './nix-policy.ts';
 import { Random } from './random.ts';
 import type { Outcome, Policy, Scenario } from './scenario.ts';
+import { type Summary, summarise } from './summary.ts';
 import { makeWorkload, type WorkloadOptions } from './workload.ts';
 
 export const POLICIES: Readonly<Record<string, Policy>> = {
@@ -53,8 +55,12 @@ export function loadGraph(name: string, seed: number): BuildGraph {
   return readGraphFile(name);
 }
 
-/** @throws {SimulatorError} SIMULATOR_MESH */
+/**
+ * A mesh by the name of a preset, or a file.
+ * @throws {SimulatorError} SIMULATOR_MESH
+ */
 export function loadMesh(name: string, graph: BuildGraph): Mesh {
+  if (name.endsWith('.json')) return readMeshFile(name);
   return presetMesh(name, systemsOf(graph));
 }
 
@@ -92,4 +98,35 @@ export function simulate(scenario: Scenario, policy: string): Outcome {
       `There is no policy "${policy}"; there are ${Object.keys(POLICIES).join(', ')}.`,
     );
   return play(scenario);
+}
+
+export interface Repetition {
+  readonly graph: BuildGraph;
+  readonly mesh: Mesh;
+  readonly policy: string;
+  readonly conditions: Conditions;
+  readonly seeds: number;
+  readonly firstSeed: number;
+}
+
+/**
+ * The same experiment with different seeds; `onRun` sees each run whole.
+ * @throws {SimulatorError} SIMULATOR_STUCK, SIMULATOR_BROKEN
+ */
+export function repeat(
+  { graph, mesh, policy, conditions, seeds, firstSeed }: Repetition,
+  onRun?: (scenario: Scenario, outcome: Outcome) => void,
+): Summary {
+  const began = performance.now();
+  const outcomes: Omit<Outcome, 'spans'>[] = [];
+  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+    const scenario = makeScenario(graph, mesh, conditions, seed);
+    const outcome = simulate(scenario, policy);
+    onRun?.(scenario, outcome);
+    const { spans, ...rest } = outcome;
+    outcomes.push(rest);
+  }
+  const realSeconds = (performance.now() - began) / 1_000;
+  const { history } = conditions.workload;
+  return summarise({ graph: graph.name, mesh: mesh.name, policy, history, realSeconds }, outcomes);
 }

@@ -2,6 +2,7 @@ import { DEATH_NOTICED_MS } from './constants.ts';
 import { SimulatorError } from './errors.ts';
 import { Network } from './network.ts';
 import { type NixCosts, NixSubmitter } from './nix-submitter.ts';
+import type { Random } from './random.ts';
 import { Recorder } from './recorder.ts';
 import type { Outcome, Policy, Scenario } from './scenario.ts';
 import { SimulatedBuilds } from './simulated-builds.ts';
@@ -33,16 +34,17 @@ export const tunedNixPolicy: Policy = (scenario) => play(scenario, TUNED_NIX);
 
 /** @throws {SimulatorError} SIMULATOR_STUCK */
 export function play(scenario: Scenario, costs: NixCosts): Outcome {
-  const { mesh, workload, faults, boundMs, limitMemory } = scenario;
+  const { mesh, workload, faults, boundMs, limitMemory, random } = scenario;
   const clock = new VirtualClock();
   const recorder = new Recorder();
   const network = new Network(clock, mesh.machines);
   const builds = mesh.machines.map(
     (machine, index) => new SimulatedBuilds(index, machine, { clock, recorder, limitMemory }),
   );
-  const submitters = workload.jobs.map(
-    (job) => new NixSubmitter(job, { clock, network, builds, mesh, tasks: workload.tasks, costs, faults }),
-  );
+  const { tasks } = workload;
+  const machinesFile = shuffled([...mesh.machines.keys()], random.split('machines file'));
+  const components = { clock, network, builds, mesh, machinesFile, tasks, costs, faults };
+  const submitters = workload.jobs.map((job) => new NixSubmitter(job, components));
   for (const submitter of submitters) submitter.start();
   for (const { machine, atMs, backAtMs } of faults.deaths) {
     clock.at(atMs, () => {
@@ -79,4 +81,13 @@ export function play(scenario: Scenario, costs: NixCosts): Outcome {
     decisionMs: 0,
     traceHash: recorder.digest(),
   };
+}
+
+/** Machines files are in no particular order, and the first of equals gets the work. */
+function shuffled(list: number[], random: Random): number[] {
+  for (let i = list.length - 1; i > 0; i--) {
+    const other = random.integer(i + 1);
+    [list[i], list[other]] = [list[other]!, list[i]!];
+  }
+  return list;
 }

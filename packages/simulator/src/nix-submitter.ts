@@ -23,6 +23,8 @@ export interface NixComponents {
   readonly network: Network;
   readonly builds: readonly SimulatedBuilds[];
   readonly mesh: Mesh;
+  /** Indices of machines in the order in which somebody wrote them down. */
+  readonly machinesFile: readonly number[];
   readonly tasks: readonly Task[];
   readonly costs: NixCosts;
   readonly faults: Faults;
@@ -198,9 +200,9 @@ export class NixSubmitter {
     const { mesh, network, costs } = this.#components;
     const factor = (m: number) => (costs.speedFactors ? mesh.machines[m]!.speed : 1);
     let best: number | undefined;
-    for (const [m, machine] of mesh.machines.entries()) {
+    for (const m of this.#components.machinesFile) {
       if (m === this.#home || !network.alive(m) || !this.#able(m, task)) continue;
-      if (this.#load[m]! >= machine.slots) continue;
+      if (this.#load[m]! >= mesh.machines[m]!.slots) continue;
       if (best === undefined || isBetter(m, best, this.#load, factor)) best = m;
     }
     return best;

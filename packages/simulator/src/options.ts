@@ -23,6 +23,7 @@ export interface SimulatorOptions {
   readonly help: boolean;
 }
 
+const POLICY_NAMES = ['mesh', 'nix', 'nix-tuned'];
 const MAX_SEEDS = 10_000;
 const MAX_COUNT = 10_000;
 
@@ -54,7 +55,7 @@ export function parseOptions(args: readonly string[]): SimulatorOptions {
   return {
     graphs: list('graph', values.graph ?? 'git'),
     meshes: list('mesh', values.mesh ?? 'lan8'),
-    policies: list('policy', values.policy ?? 'mesh,nix'),
+    policies: list('policy', values.policy ?? 'mesh,nix').map((name) => oneOf('policy', name, POLICY_NAMES)),
     seeds: integer('seeds', values.seeds ?? '5', 1, MAX_SEEDS),
     seed: integer('seed', values.seed ?? '1', 0, Number.MAX_SAFE_INTEGER),
     workload: {

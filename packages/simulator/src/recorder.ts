@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 
-/** What a machine did for one lease, in virtual milliseconds. */
+/** A build, whole or stopped, in virtual milliseconds. */
 export interface Span {
   readonly machine: number;
   readonly task: number;
-  readonly kind: 'fetch' | 'build';
   readonly startMs: number;
   readonly endMs: number;
   readonly cores: number;
@@ -22,10 +21,8 @@ export class Recorder {
 
   add(span: Span): void {
     this.spans.push(span);
-    const { machine, task, kind, startMs, endMs, cores, attempt, race, outcome } = span;
-    this.#hash.update(
-      `${machine} ${task} ${kind} ${startMs} ${endMs} ${cores} ${attempt} ${race} ${outcome}\n`,
-    );
+    const { machine, task, startMs, endMs, cores, attempt, race, outcome } = span;
+    this.#hash.update(`${machine} ${task} ${startMs} ${endMs} ${cores} ${attempt} ${race} ${outcome}\n`);
   }
 
   /** Sixteen hexadecimal digits; may be asked for once. */

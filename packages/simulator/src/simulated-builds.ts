@@ -139,7 +139,6 @@ export class SimulatedBuilds {
     this.#recorder.add({
       machine: this.#index,
       task: task.index,
-      kind: 'build',
       startMs,
       endMs: this.#clock.now,
       cores,

@@ -27,10 +27,11 @@ export interface Summary {
 
 export function summarise(
   labels: Pick<Summary, 'graph' | 'mesh' | 'policy' | 'history' | 'realSeconds'>,
-  outcomes: readonly Outcome[],
+  outcomes: readonly Omit<Outcome, 'spans'>[],
 ): Summary {
   const ratios = outcomes.map(({ wallMs, boundMs }) => (boundMs > 0 ? wallMs / boundMs : 1));
-  const total = (of: (outcome: Outcome) => number) => outcomes.reduce((sum, each) => sum + of(each), 0);
+  const total = (of: (outcome: Omit<Outcome, 'spans'>) => number) =>
+    outcomes.reduce((sum, each) => sum + of(each), 0);
   const slotMs = total((each) => each.slotMs);
   const busyMs = total((each) => each.busyMs);
   const racedMs = total((each) => each.racedMs);

@@ -1,8 +1,9 @@
+import type { Figure } from './figures.ts';
 import type { Summary } from './summary.ts';
 
-type Column = readonly [title: string, cell: (summary: Summary) => string];
+type Column<Row> = readonly [title: string, cell: (row: Row) => string];
 
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column<Summary>[] = [
   ['graph', (s) => s.graph],
   ['mesh', (s) => s.mesh],
   ['history', (s) => s.history],
@@ -20,14 +21,36 @@ const COLUMNS: readonly Column[] = [
   ['real s', (s) => s.realSeconds.toFixed(1)],
   ['trace', (s) => s.traceHash],
 ];
+const LABELS = 4;
 
-/** Columns of text; the first four to the left, figures to the right. */
+const FIGURE_COLUMNS: readonly Column<Figure>[] = [
+  ['figure', (f) => f.title],
+  ['worst at', (f) => f.where],
+  ['met', (f) => (f.met ? 'yes' : 'NO')],
+  ['value', (f) => f.value.toFixed(3)],
+  ['required', (f) => `<= ${f.required}`],
+];
+const FIGURE_LABELS = 3;
+
+/** Columns of text: ratios are wall time over bound. */
 export function table(summaries: readonly Summary[]): string[] {
-  const rows = [COLUMNS.map(([title]) => title), ...summaries.map((s) => COLUMNS.map(([, cell]) => cell(s)))];
-  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return layout(COLUMNS, LABELS, summaries);
+}
+
+export function figureTable(figures: readonly Figure[]): string[] {
+  return layout(FIGURE_COLUMNS, FIGURE_LABELS, figures);
+}
+
+/** The first columns to the left, figures to the right. */
+function layout<Row>(columns: readonly Column<Row>[], labels: number, entries: readonly Row[]): string[] {
+  const rows = [
+    columns.map(([title]) => title),
+    ...entries.map((row) => columns.map(([, cell]) => cell(row))),
+  ];
+  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row
-      .map((cell, i) => (i < 4 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .map((cell, i) => (i < labels ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
       .join('  ')
       .trimEnd(),
   );
