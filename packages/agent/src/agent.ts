@@ -98,14 +98,16 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const signOutputs = async (outputs: string[]): Promise<void> => {
     if (trust !== 'untrusted') await transfer.signOutputs(outputs);
   };
+  // The offer is made before there is a worker that could run anything.
+  let running = (): number => 0;
   const offers = await OfferKeeper.create(
     { stateDir, config: settings.offer, ...capability },
     {
       clock,
       logger,
-      load: () => facts.load(worker.running),
+      load: () => facts.load(running()),
       onMains: () => facts.onMains(),
-      running: () => worker.running,
+      running: () => running(),
       peerIdsOf: (submitter) =>
         net
           .members()
@@ -151,6 +153,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       missingPaths: lostPaths,
     },
   );
+  running = () => worker.running;
   const history = new History(
     { stateDir, self: net.self.peerId },
     { clock, logger, isMember: (peerId) => net.isMember(peerId) },
