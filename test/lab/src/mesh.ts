@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ExecOptions, ExecResult, HostProcess } from './command.ts';
 import type { Host } from './host.ts';
 import type { Lab } from './lab.ts';
+import { ignoreSharedLoad } from './shared-load.ts';
 import { until } from './wait.ts';
 
 /** As `mesh peers --json` prints it; only what tests ask for. */
@@ -79,6 +80,7 @@ export class LabMesh {
   /** Runs `mesh agent` in the background; returns when its local API answers. */
   async startAgent(host: Host): Promise<HostProcess> {
     const args = this.#options.agentArgs?.(host) ?? [];
+    await ignoreSharedLoad(host);
     const agent = host.spawn(['mesh', 'agent', '--name', host.name, ...args]);
     this.agents.set(host.name, agent);
     await until(`the agent on ${host.name}`, UP_TIMEOUT_MS, async () => {
