@@ -16,6 +16,7 @@ export function soundReport(written: unknown, slots = 2): JobReport {
   for (const derivation of report.derivations) expectOrderedTimes(derivation, report.wallMs);
   for (const peer of report.peers) expectOwnWork(peer, report, slots);
   expectBound(report);
+  expectHindsight(report);
   const sum = (side: 'bytesIn' | 'bytesOut') => report.peers.reduce((bytes, peer) => bytes + peer[side], 0);
   expect(sum('bytesIn')).toBe(report.bytesFetched);
   expect(sum('bytesOut')).toBe(report.bytesFetched);
@@ -62,4 +63,18 @@ function expectBound(report: JobReport): void {
     expect(report.lowerBoundMs).toBeGreaterThan(0);
     expect(report.criticalPath.length).toBeGreaterThan(0);
   }
+}
+
+/** What the report says of its own time adds up, and promises nothing impossible. */
+function expectHindsight({ wallMs, lowerBoundMs, losses, chain, whatIf, races, peers }: JobReport): void {
+  const lost = losses?.reduce((sum, { ms }) => sum + ms, 0);
+  expect(lost, 'the sum of what was lost').toBeCloseTo(wallMs - lowerBoundMs, 1);
+  expect(new Set(chain).size, 'derivations in the deciding chain').toBe(chain?.length);
+  for (const { wallMs: withOneMore, savedMs } of whatIf ?? []) {
+    expect(savedMs).toBeGreaterThanOrEqual(0);
+    expect(withOneMore + savedMs).toBeCloseTo(wallMs, 0);
+  }
+  expect(races?.wastedShare).toBeLessThanOrEqual(1);
+  for (const { slots, idleMs } of peers)
+    expect(idleMs ?? 0).toBeLessThanOrEqual((slots ?? 0) * wallMs + ROUNDING_MS);
 }
