@@ -81,7 +81,6 @@ export function makeScenario(graph: BuildGraph, mesh: Mesh, conditions: Conditio
     workload,
     boundMs,
     faults: drawFaults(conditions.faults, mesh.machines.length, homes, boundMs, random.split('faults')),
-    faultOptions: conditions.faults,
     random: random.split('beliefs'),
     speedError: conditions.speedError,
     limitMemory: conditions.memory,

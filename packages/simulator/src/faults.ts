@@ -14,9 +14,16 @@ export interface Visit {
   readonly toMs: number;
 }
 
+/** All clocks leap forward. */
+export interface Jump {
+  readonly atMs: number;
+  readonly byMs: number;
+}
+
 export interface Faults {
   readonly deaths: readonly Death[];
   readonly visits: readonly Visit[];
+  readonly jumps: readonly Jump[];
   /** How many times slower this attempt of this task is than it should be. */
   readonly straggle: (task: number, attempt: number) => number;
 }
@@ -25,11 +32,12 @@ export interface FaultOptions {
   /** Deaths in all, of machines that are no home. */
   readonly deaths: number;
   readonly visits: number;
+  readonly jumps: number;
   /** Share of attempts that straggle. */
   readonly straggle: number;
 }
 
-export const NO_FAULTS: FaultOptions = { deaths: 0, visits: 0, straggle: 0 };
+export const NO_FAULTS: FaultOptions = { deaths: 0, visits: 0, jumps: 0, straggle: 0 };
 
 /** Stragglers are this many times slower: a disk that hiccups, another program, heat. */
 const STRAGGLE_FROM = 3;
@@ -37,6 +45,7 @@ const STRAGGLE_TO = 10;
 /** How long a machine is away or in use, as shares of the time in which faults happen. */
 const DEATH_SHARE = 0.1;
 const VISIT_SHARE = 0.2;
+const JUMP_SHARE = 0.1;
 
 /** Draws what goes wrong within `horizonMs`; the first `homes` machines never die. */
 export function drawFaults(
@@ -65,7 +74,12 @@ export function drawFaults(
     if (visits.some((other) => other.machine === machine)) continue;
     visits.push({ machine, fromMs, toMs: fromMs + forMs });
   }
-  return { deaths, visits, straggle: stragglers(options.straggle, random.split('straggle')) };
+  const jumpTimes = random.split('jumps');
+  const jumps = Array.from({ length: options.jumps }, () => ({
+    atMs: jumpTimes.uniform() * horizonMs,
+    byMs: jumpTimes.uniform() * JUMP_SHARE * horizonMs,
+  }));
+  return { deaths, visits, jumps, straggle: stragglers(options.straggle, random.split('straggle')) };
 }
 
 /** Drawn per task and attempt, so that it does not matter which is asked for first. */

@@ -42,7 +42,7 @@ class MeshRun {
     const homes = new Map<string, SimulatedHome>();
     const believed = random.split('speeds');
     this.#workers = mesh.machines.map((machine, index) => {
-      const speed = believed.lognormal(machine.speed, speedError);
+      const speed = scenario.claimedSpeeds?.[index] ?? believed.lognormal(machine.speed, speedError);
       const link = believed.lognormal(1, speedError);
       const linkBytesPerMsTo = (home: number) =>
         link * Math.min(mesh.machines[home]!.upBytesPerMs, machine.downBytesPerMs);
@@ -106,6 +106,7 @@ class MeshRun {
       this.#clock.at(atMs, () => this.#die(machine));
       this.#clock.at(backAtMs, () => this.#revive(machine));
     }
+    for (const { atMs, byMs } of faults.jumps) this.#clock.at(atMs, () => this.#clock.jump(byMs));
     for (const { machine, fromMs, toMs } of faults.visits) {
       const worker = this.#workers[machine]!;
       this.#clock.at(fromMs, () => worker.userPresent(true));

@@ -56,6 +56,7 @@ export function play(scenario: Scenario, costs: NixCosts): Outcome {
     });
     clock.at(backAtMs, () => network.revive(machine));
   }
+  for (const { atMs, byMs } of faults.jumps) clock.at(atMs, () => clock.jump(byMs));
   for (const { machine, fromMs, toMs } of faults.visits) {
     clock.at(fromMs, () => builds[machine]!.userPresent(true));
     clock.at(toMs, () => builds[machine]!.userPresent(false));

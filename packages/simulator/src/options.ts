@@ -40,7 +40,8 @@ export const USAGE = `Usage: npm run sim -- [--graph NAMES] [--mesh NAMES] [--po
   --parallel P      share of builds over a minute that more cores divide (default 0)
   --downloads HOW   home (as agents plan them) or anywhere (as ordinary builds)
   --homes N         machines that submit the graph at once; --apart: each its own derivations
-  --straggle SHARE  of attempts that are 3 to 10 times slower; --deaths N; --visits N (of users)
+  --straggle SHARE  of attempts that are 3 to 10 times slower; --deaths N (of machines)
+  --visits N        of users to their keyboards; --jumps N: all clocks leap, as after a suspend
   --memory          machines run out of memory
   --heartbeat S     seconds between heartbeats (default 3 with deaths, 60 without)
   --figures         the project's figures, written to bench-results/sim.json
@@ -70,6 +71,7 @@ export function parseOptions(args: readonly string[]): SimulatorOptions {
     faults: {
       deaths: integer('deaths', values.deaths ?? String(NO_FAULTS.deaths), 0, MAX_COUNT),
       visits: integer('visits', values.visits ?? String(NO_FAULTS.visits), 0, MAX_COUNT),
+      jumps: integer('jumps', values.jumps ?? String(NO_FAULTS.jumps), 0, MAX_COUNT),
       straggle: number('straggle', values.straggle ?? String(NO_FAULTS.straggle), 0, 1),
     },
     speedError: number('speed-error', values['speed-error'] ?? '0', 0, 10),
@@ -106,6 +108,7 @@ function parse(args: readonly string[]) {
         straggle: text,
         deaths: text,
         visits: text,
+        jumps: text,
         memory: flag,
         heartbeat: text,
         figures: flag,

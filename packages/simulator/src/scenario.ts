@@ -1,4 +1,4 @@
-import type { FaultOptions, Faults } from './faults.ts';
+import type { Faults } from './faults.ts';
 import type { Mesh } from './machine.ts';
 import type { Random } from './random.ts';
 import type { Span } from './recorder.ts';
@@ -9,12 +9,13 @@ export interface Scenario {
   readonly mesh: Mesh;
   readonly workload: Workload;
   readonly faults: Faults;
-  readonly faultOptions: FaultOptions;
   readonly random: Random;
   /** No schedule can be shorter. */
   readonly boundMs: number;
   /** Standard deviation of the logarithm of believed over real speed and link. */
   readonly speedError: number;
+  /** What machines say of their speeds, where that is not what they are; in the order of the machines. */
+  readonly claimedSpeeds?: readonly number[];
   /** Builds that need more memory than is free die of it. */
   readonly limitMemory: boolean;
   /** Milliseconds between heartbeats. */

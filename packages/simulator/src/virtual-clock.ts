@@ -41,9 +41,14 @@ export class VirtualClock {
     if (first === undefined) return false;
     const last = heap.pop()!;
     if (heap.length > 0) this.#sink(last);
-    this.#now = first.at;
+    this.#now = Math.max(this.#now, first.at);
     first.happen();
     return true;
+  }
+
+  /** Time leaps, as after a suspend: what was due meanwhile happens late. */
+  jump(byMs: number): void {
+    this.#now += byMs;
   }
 
   #sink(entry: Entry): void {
