@@ -252,7 +252,7 @@ export class Home {
         this.#jobFinished(effect);
         break;
       case 'race-finished':
-        for (const { job } of this.#runs.values()) job.raceFinished(effect.drvPath, effect);
+        for (const { job } of this.#runs.values()) job.leases.raceFinished(effect.drvPath, effect);
         this.#notes.raceFinished(derivationName(effect.drvPath), effect.raceWon);
         break;
       case 'outputs-differ':
@@ -271,7 +271,7 @@ export class Home {
     const planned = this.#plans.of(drvPath);
     if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
     this.#ownSlots.answered(peerId, effect.request);
-    for (const { job } of this.#runs.values()) job.leased(givenLease(effect));
+    for (const { job } of this.#runs.values()) job.leases.leased(givenLease(effect));
     const inputs = planned.inputs.map((path) => ({ path, holders: this.#holdersOf(path) }));
     const nowMs = this.#components.clock.monotonic();
     this.#workers.send(peerId, this.#grants.give(effect, planned, inputs, nowMs));
@@ -409,23 +409,25 @@ export class Home {
         break;
       case 'fetching':
         this.#eachJob(peerId, message.lease, (job, lease) =>
-          job.fetching(lease, message.paths, message.bytes),
+          job.leases.fetching(lease, message.paths, message.bytes),
         );
         break;
       case 'fetched':
-        this.#eachJob(peerId, message.lease, (job, lease) => job.fetched(lease));
+        this.#eachJob(peerId, message.lease, (job, lease) => job.leases.fetched(lease));
         break;
       case 'started':
-        this.#eachJob(peerId, message.lease, (job, lease) => job.started(lease));
+        this.#eachJob(peerId, message.lease, (job, lease) => job.leases.started(lease));
         this.#dispatch({ type: 'started', peerId, lease: message.lease, attempt: message.attempt });
         break;
       case 'log':
-        this.#eachJob(peerId, message.lease, (job, lease) => job.log(lease, message.lines, message.phase));
+        this.#eachJob(peerId, message.lease, (job, lease) =>
+          job.leases.log(lease, message.lines, message.phase),
+        );
         break;
       case 'returned':
         this.#lost(peerId, message.lease, message.missing);
         if (message.reason !== 'machine' && this.#grants.heldBy(peerId, message.lease) !== undefined)
-          this.#endLease(message.lease, 'revoked', message.detail);
+          this.#endLease(message.lease, 'revoked', message.detail || GIVEN_BACK[message.reason]);
         this.#dispatch({
           type: 'returned',
           peerId,
@@ -480,14 +482,14 @@ export class Home {
   #endLease(lease: string, outcome: 'revoked' | 'cancelled', detail: string): void {
     const granted = this.#grants.of(lease);
     if (granted === undefined) return;
-    for (const { job } of this.#runs.values()) job.leaseEnded(granted, outcome, detail);
+    for (const { job } of this.#runs.values()) job.leases.leaseEnded(granted, outcome, detail);
     this.#grants.end(lease);
   }
 
   #requeue({ lease, message }: Effect<'attempt-failed'>): void {
     const granted = this.#grants.of(lease);
     if (granted === undefined) return;
-    for (const { job } of this.#runs.values()) job.requeued(granted, message);
+    for (const { job } of this.#runs.values()) job.leases.requeued(granted, message);
     this.#grants.end(lease);
   }
 
@@ -499,6 +501,12 @@ export class Home {
     this.#loop.dispatch(event);
   }
 }
+
+/** Why a worker gives back what it has not built, where it says no more. */
+const GIVEN_BACK = {
+  revoked: 'it was asked back, because a slot elsewhere could begin it at once',
+  busy: 'its machine had no slot for it after all',
+} as const;
 
 /** The job's report counts the machines its choice leaves. */
 function meet({ job, options }: Run, worker: WorkerInfo): void {

@@ -3,6 +3,7 @@ import {
   criticalPath,
   delayCauses,
   homeIdle,
+  type JobDelays,
   type LowerBounds,
   lowerBounds,
   type WorkerInfo,
@@ -18,6 +19,7 @@ import {
 } from '@mesh/wire';
 import { attemptReport } from './attempt-report.ts';
 import { finishedRun } from './finished-run.ts';
+import { tenths } from './tenths.ts';
 import { mainAttempt, readyMs, type Timeline } from './timeline.ts';
 
 export interface JobReportInit {
@@ -83,7 +85,7 @@ function hindsight(
   const { losses, chain } = delayCauses({ wallMs, boundMs, plannedMs, derivations, machines });
   const gains = whatIf({ wallMs, derivations, machines });
   return {
-    losses: [...losses],
+    losses: rounded(losses, wallMs - boundMs),
     chain: [...chain],
     ...(gains === undefined
       ? {}
@@ -95,6 +97,14 @@ function hindsight(
           })),
         }),
   };
+}
+
+/** In tenths of milliseconds; the largest takes what rounding leaves, so that the sum stays what it is. */
+function rounded(losses: JobDelays['losses'], totalMs: number): NonNullable<JobReport['losses']> {
+  const [largest, ...others] = losses.map(({ cause, ms }) => ({ cause, ms: tenths(ms) }));
+  if (largest === undefined) return [];
+  const rest = others.reduce((sum, { ms }) => sum + ms, 0);
+  return [{ ...largest, ms: tenths(Math.max(0, totalMs - rest)) }, ...others.filter(({ ms }) => ms > 0)];
 }
 
 function boundBy({ pathMs, ms }: LowerBounds): NonNullable<JobReport['boundBy']> {
@@ -175,7 +185,8 @@ function peerReports(init: JobReportInit): PeerReport[] {
   for (const timeline of timelines.values()) {
     if (timeline.peerId === null) continue;
     if (timeline.outcome === 'built') of(timeline.peerId).builds += 1;
-    of(timeline.peerId).busyMs += durationMs(timeline);
+    const report = of(timeline.peerId);
+    report.busyMs = tenths(report.busyMs + durationMs(timeline));
     move(timeline.peerId, timeline.fetched);
   }
   move(home, resultFetched);
@@ -190,9 +201,4 @@ function peerReports(init: JobReportInit): PeerReport[] {
 
 function sumBytes(fetched: readonly { bytes: number }[]): number {
   return fetched.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-/** Finer is noise. */
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }

@@ -64,7 +64,7 @@ function jobAtHome(logs = false) {
         reason: `because of ${peerId}`,
         ...changes,
       };
-      job.leased(lease);
+      job.leases.leased(lease);
       return lease;
     },
     built(lease: GivenLease, buildMs: number) {
@@ -80,14 +80,14 @@ describe('a derivation that two machines race for', () => {
     home.job.planned([planned('gcc')], 0, 0);
     home.at(10);
     const first = home.lease('h2', 'gcc');
-    home.job.started(first);
-    home.job.log(first, ['first: 1'], undefined);
+    home.job.leases.started(first);
+    home.job.leases.log(first, ['first: 1'], undefined);
     home.at(5_000);
     const second = home.lease('h3', 'gcc', { race: true });
     home.at(5_100);
-    home.job.started(second);
-    home.job.log(second, ['second: 1'], undefined);
-    home.job.log(first, ['first: 2'], undefined);
+    home.job.leases.started(second);
+    home.job.leases.log(second, ['second: 1'], undefined);
+    home.job.leases.log(first, ['first: 2'], undefined);
     return { ...home, first, second };
   }
 
@@ -101,7 +101,7 @@ describe('a derivation that two machines race for', () => {
     const { job, second, built } = race();
     const log = job.logs.of(drv('gcc'));
     expect(log.lines()).toEqual(['first: 1', 'first: 2']);
-    job.log(second, ['second: 2'], undefined);
+    job.leases.log(second, ['second: 2'], undefined);
     built(second, 3_000);
     expect(log.lines()).toEqual(['second: 1', 'second: 2']);
   });
@@ -109,7 +109,7 @@ describe('a derivation that two machines race for', () => {
   test('streams no line of the loser between those of the winner', () => {
     const { job, events, first, second, built } = race(true);
     built(first, 6_000);
-    job.log(second, ['second: late'], undefined);
+    job.leases.log(second, ['second: late'], undefined);
     const lines = events.flatMap((event) => (event.type === 'log' ? event.lines : []));
     expect(lines).toEqual(['first: 1', 'first: 2']);
   });
@@ -117,8 +117,12 @@ describe('a derivation that two machines race for', () => {
   test("has the winner's figures, and both attempts, in the report", () => {
     const { job, second, built, at } = race();
     at(9_000);
-    job.leaseEnded({ ...second, lease: 'l-1', peerId: 'h2' }, 'cancelled', 'another machine was faster');
-    job.raceFinished(drv('gcc'), { winner: 'h3', loser: 'h2', raceWon: true, wastedMs: 8_990 });
+    job.leases.leaseEnded(
+      { ...second, lease: 'l-1', peerId: 'h2' },
+      'cancelled',
+      'another machine was faster',
+    );
+    job.leases.raceFinished(drv('gcc'), { winner: 'h3', loser: 'h2', raceWon: true, wastedMs: 8_990 });
     built(second, 3_800);
     job.end('built');
     const report = job.report();
@@ -141,7 +145,7 @@ describe('a derivation that two machines race for', () => {
 
   test('goes on with the racer where the first machine fails', () => {
     const { job, first, types } = race();
-    job.requeued(first, 'the machine is gone');
+    job.leases.requeued(first, 'the machine is gone');
     expect(types().at(-1)).toBe('requeued');
     expect(job.view().running.map(({ peer }) => peer)).toEqual(['h3']);
     expect(job.logs.of(drv('gcc')).lines()).toEqual(['second: 1']);
@@ -157,7 +161,7 @@ describe('a lease that another job brought', () => {
       ...{ lease: 'other-1', attempt: 1, drvPath: drv('shared'), peerId: 'h2', race: false },
       ...{ chained: false, cores: 1, expectedMs: 0, reason: 'for another job' },
     };
-    job.started(lease);
+    job.leases.started(lease);
     expect(job.view().running).toEqual([{ drvPath: drv('shared'), name: 'shared', peer: 'h2' }]);
   });
 });
@@ -168,11 +172,11 @@ describe('the next link of a chain', () => {
     job.planned([planned('a'), planned('b', { dependencies: [drv('a')] })], 0, 0);
     const a = lease('h2', 'a');
     const b = lease('h2', 'b', { chained: true });
-    job.started(a);
+    job.leases.started(a);
     at(1_000);
     built(a, 1_000);
-    job.fetched(b);
-    job.started(b);
+    job.leases.fetched(b);
+    job.leases.started(b);
     at(2_000);
     built(b, 1_000);
     job.end('built');
@@ -193,12 +197,12 @@ describe('the report of a job', () => {
     job.meet(machine('h2', { speed: 2 }));
     job.planned([planned('a'), planned('b')], 0, 0);
     const slow = lease('home', 'a');
-    job.started(slow);
+    job.leases.started(slow);
     at(1_000);
     const late = lease('home', 'b');
     at(4_000);
     built(slow, 4_000);
-    job.started(late);
+    job.leases.started(late);
     at(8_000);
     built(late, 4_000);
     job.end('built');
@@ -258,7 +262,7 @@ describe('why', () => {
 
   test('says what a derivation waits for', () => {
     const { job, lease } = twoInARow();
-    job.started(lease('h2', 'a'));
+    job.leases.started(lease('h2', 'a'));
     const [b] = explain([job], 'b', unexplained).derivations;
     expect(b).toMatchObject({
       state: 'waiting',
@@ -277,7 +281,7 @@ describe('why', () => {
   test('says where it runs, where it ran, and with what reason', () => {
     const { job, lease, at, built } = twoInARow();
     const given = lease('h2', 'a');
-    job.started(given);
+    job.leases.started(given);
     at(1_500);
     const running = explain([job], 'a', unexplained).derivations[0];
     expect(running).toMatchObject({

@@ -1,16 +1,11 @@
 import type { WorkerInfo } from '@mesh/schedule';
-import type { AttemptReport, BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mesh/wire';
+import type { BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mesh/wire';
+import { about, JobLeases } from './job-leases.ts';
 import { JobLogs } from './job-logs.ts';
 import { jobReport } from './job-report.ts';
 import { derivationName, type PlannedDerivation, type Wanted } from './planner.ts';
-import {
-  type Attempt,
-  type GivenLease,
-  liveAttempts,
-  mainAttempt,
-  newTimeline,
-  type Timeline,
-} from './timeline.ts';
+import { tenths } from './tenths.ts';
+import { liveAttempts, mainAttempt, newTimeline, type Timeline } from './timeline.ts';
 
 type WithoutTime<T> = T extends unknown ? Omit<T, 'atMs'> : never;
 /** A job event before it is stamped. */
@@ -46,6 +41,7 @@ export class Job {
   /** Slots of the home that waited for work, over time. */
   readonly homeSlotsFree: { atMs: number; free: number }[] = [];
   readonly differing: Differing[] = [];
+  readonly leases: JobLeases;
   state: JobView['state'] = 'running';
   readonly startedAtMs: number;
   readonly startedAtWallMs: number;
@@ -62,6 +58,14 @@ export class Job {
     this.options = init.options;
     this.#init = init;
     this.startedAtMs = init.nowMs();
+    this.leases = new JobLeases({
+      timelines: this.timelines,
+      logs: this.logs,
+      showsLogs: init.options.logs,
+      nameOf: init.nameOf,
+      atMs: () => this.atMs(),
+      emit: (news) => this.emit(news),
+    });
     this.startedAtWallMs = init.wallMs();
   }
 
@@ -108,85 +112,6 @@ export class Job {
   /** So many slots of the home wait for work from now on. */
   homeSlots(free: number): void {
     this.homeSlotsFree.push({ atMs: this.atMs(), free });
-  }
-
-  leased(lease: GivenLease): void {
-    const timeline = this.timelines.get(lease.drvPath);
-    if (timeline === undefined) return;
-    const { drvPath, attempt, race, reason: why } = lease;
-    const [first] = liveAttempts(timeline);
-    if (!race) for (const stale of liveAttempts(timeline)) this.#end(timeline, stale, 'revoked', '');
-    this.#begin(timeline, lease);
-    const peer = this.#init.nameOf(lease.peerId);
-    this.emit({ type: 'leased', ...about(drvPath), peer, attempt, why, ...(race ? { race } : {}) });
-    if (!race || first === undefined) return;
-    const against = this.#init.nameOf(first.peerId);
-    this.emit({ type: 'race', ...about(drvPath), peer, against, expectedMs: lease.expectedMs });
-  }
-
-  fetching(lease: GivenLease, paths: number, bytes: number): void {
-    if (this.#attempt(lease) === undefined) return;
-    const peer = this.#init.nameOf(lease.peerId);
-    this.emit({ type: 'fetching', ...about(lease.drvPath), peer, paths, bytes });
-  }
-
-  fetched(lease: GivenLease): void {
-    const attempt = this.#attempt(lease);
-    if (attempt !== undefined) attempt.fetchedMs = this.atMs();
-  }
-
-  started(lease: GivenLease): void {
-    const attempt = this.#attempt(lease);
-    if (attempt === undefined) return;
-    attempt.startedMs = this.atMs();
-    attempt.fetchedMs ??= attempt.startedMs;
-    this.emit({ type: 'started', ...about(lease.drvPath), peer: this.#init.nameOf(lease.peerId) });
-  }
-
-  log(lease: GivenLease, lines: string[], phase: string | undefined): void {
-    if (this.#attempt(lease) === undefined) return;
-    const { drvPath } = lease;
-    const peer = this.#init.nameOf(lease.peerId);
-    if (phase !== undefined) this.emit({ type: 'phase', ...about(drvPath), phase, peer });
-    if (lines.length === 0) return;
-    this.logs.append(drvPath, lease.lease, lines);
-    if (this.logs.leads(drvPath, lease.lease)) this.#showLog(drvPath, lines);
-  }
-
-  /** A lease ended without a result. A failed machine's derivation goes elsewhere: `requeued` tells the user. */
-  leaseEnded(lease: GivenLease, outcome: 'revoked' | 'cancelled', detail: string): void {
-    const timeline = this.timelines.get(lease.drvPath);
-    const attempt = timeline?.attempts.find((each) => each.lease === lease.lease);
-    if (timeline === undefined || attempt === undefined || attempt.endedMs !== null) return;
-    this.#end(timeline, attempt, outcome, detail);
-    const peer = this.#init.nameOf(lease.peerId);
-    this.emit({ type: 'returned', ...about(lease.drvPath), peer, reason: detail });
-  }
-
-  requeued(lease: GivenLease, reason: string): void {
-    const timeline = this.timelines.get(lease.drvPath);
-    const attempt = this.#attempt(lease);
-    if (timeline === undefined || attempt === undefined) return;
-    this.#end(timeline, attempt, 'failed', reason);
-    this.emit({ type: 'requeued', ...about(lease.drvPath), peer: this.#init.nameOf(lease.peerId), reason });
-  }
-
-  raceFinished(
-    drvPath: string,
-    end: { winner: string; loser: string; raceWon: boolean; wastedMs: number },
-  ): void {
-    const timeline = this.timelines.get(drvPath);
-    if (timeline === undefined) return;
-    const lost = timeline.attempts.findLast(
-      ({ peerId, outcome }) => peerId === end.loser && (outcome === null || outcome === 'cancelled'),
-    );
-    const winner = this.#init.nameOf(end.winner);
-    if (lost !== undefined) Object.assign(lost, { outcome: 'lost', detail: `${winner} was first` });
-    if (lost !== undefined) lost.endedMs ??= this.atMs();
-    const wastedMs = tenths(end.wastedMs);
-    timeline.race = { won: end.raceWon, wastedMs: (timeline.race?.wastedMs ?? 0) + wastedMs };
-    const loser = this.#init.nameOf(end.loser);
-    this.emit({ type: 'race-finished', ...about(drvPath), winner, loser, raceWon: end.raceWon, wastedMs });
   }
 
   outputsDiffer(
@@ -237,13 +162,7 @@ export class Job {
     timeline.buildMs = tenths(end.buildMs);
     timeline.outputBytes = end.outputBytes ?? 0;
     timeline.fetched = end.fetched;
-    if (winner !== null) {
-      // A racer's log is the derivation's from the moment it has won.
-      this.#lead(timeline, winner);
-      Object.assign(winner, { endedMs: now, outcome: 'won' });
-    }
-    for (const other of liveAttempts(timeline))
-      this.#end(timeline, other, winner === null ? 'cancelled' : 'lost', '');
+    this.leases.settle(timeline, winner);
     this.logs.get(drvPath)?.end();
     if (end.outputs !== undefined) this.builtOutputs.set(drvPath, end.outputs);
     if (end.outcome === 'failed')
@@ -325,54 +244,4 @@ export class Job {
   nameOf(peerId: string): string {
     return this.#init.nameOf(peerId);
   }
-
-  #begin(timeline: Timeline, lease: GivenLease): Attempt {
-    const { attempt, drvPath, peerId, race, chained, cores, expectedMs, reason } = lease;
-    const begun: Attempt = {
-      ...{ lease: lease.lease, attempt, drvPath, peerId, race, chained, cores, expectedMs, reason },
-      leasedMs: this.atMs(),
-      fetchedMs: null,
-      startedMs: null,
-      endedMs: null,
-      outcome: null,
-      detail: '',
-    };
-    timeline.attempts.push(begun);
-    if (liveAttempts(timeline)[0] === begun) this.#lead(timeline, begun);
-    return begun;
-  }
-
-  /** The lease as this job knows it: one that was given before the job came begins for it now. */
-  #attempt(lease: GivenLease): Attempt | undefined {
-    const timeline = this.timelines.get(lease.drvPath);
-    if (timeline === undefined || timeline.finishedMs !== null) return undefined;
-    const known = timeline.attempts.find((attempt) => attempt.lease === lease.lease);
-    if (known !== undefined) return known.endedMs === null ? known : undefined;
-    return this.#begin(timeline, lease);
-  }
-
-  #end(timeline: Timeline, attempt: Attempt, outcome: AttemptReport['outcome'], detail: string): void {
-    Object.assign(attempt, { endedMs: this.atMs(), outcome, detail });
-    const [next] = liveAttempts(timeline);
-    if (next !== undefined) this.#lead(timeline, next);
-    this.logs.forget(attempt.lease);
-  }
-
-  #lead(timeline: Timeline, attempt: Attempt): void {
-    const said = this.logs.lead(timeline.drvPath, attempt.lease);
-    if (said.length > 0) this.#showLog(timeline.drvPath, said);
-  }
-
-  #showLog(drvPath: string, lines: readonly string[]): void {
-    if (this.options.logs) this.emit({ type: 'log', ...about(drvPath), lines: [...lines] });
-  }
-}
-
-function about(drvPath: string): { drvPath: string; name: string } {
-  return { drvPath, name: derivationName(drvPath) };
-}
-
-/** Finer is noise, and hard to read in a report. */
-function tenths(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }
