@@ -112,6 +112,13 @@ describe('a build that ended', () => {
     expect(remembered('zlib-1.3')).toMatchObject({ ranOutOfMemory: true, memoryPeakBytes: 8e9 });
   });
 
+  it('for want of memory that nobody measured needs at least what there was', () => {
+    notes.judge(worker(ALICE, { freeMemoryBytes: 3e9 }));
+    const outcome = { type: 'machine-failure', message: 'killed', outOfMemory: true } as const;
+    notes.result(planned('zlib-1.3'), ALICE, 1, result(3_000, { outcome }));
+    expect(remembered('zlib-1.3').memoryPeakBytes).toBe(3e9);
+  });
+
   it('with its machine, or was none at all, says nothing', () => {
     const failure = { type: 'machine-failure', message: 'no disk' } as const;
     notes.result(planned('zlib-1.3'), ALICE, 1, result(3_000, { outcome: failure }));

@@ -77,7 +77,8 @@ export class BuildNotes {
       emulated: emulation !== undefined,
       cores: message.cores ?? grantedCores,
       cpuMs: message.cpuMs,
-      memoryPeakBytes: message.memoryPeakBytes,
+      // What was not enough is the least it needs.
+      memoryPeakBytes: message.memoryPeakBytes ?? (outOfMemory ? worker?.freeMemoryBytes : undefined),
       outputBytes:
         outcome.type === 'built'
           ? outcome.outputs.reduce((sum, { narBytes }) => sum + narBytes, 0)
