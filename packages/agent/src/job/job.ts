@@ -3,7 +3,7 @@ import type { BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mes
 import { about, JobLeases } from './job-leases.ts';
 import { JobLogs } from './job-logs.ts';
 import { jobReport } from './job-report.ts';
-import { derivationName, type PlannedDerivation, type Wanted } from './planner.ts';
+import type { PlannedDerivation, Wanted } from './planner.ts';
 import { tenths } from './tenths.ts';
 import { liveAttempts, mainAttempt, newTimeline, type Timeline } from './timeline.ts';
 
