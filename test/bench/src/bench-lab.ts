@@ -17,6 +17,15 @@ export interface MeshRun {
   readonly report: Report;
 }
 
+/** `equal`: hosts alike. `half`: the last one does everything in twice the time. */
+export type Shape = 'equal' | 'half';
+
+/** The host of half speed, where there is one. */
+export const SLOW_HOST = 'h3';
+const SLOW_SPEED = 0.5;
+/** In the sandbox of every build: a word for each time that a build's sleep takes there. */
+export const PACE_FILE = '/pace';
+
 /** Three hosts in one mesh, and Nix's own distributed building set up on the same three. */
 export class BenchLab implements AsyncDisposable {
   readonly lab: Lab;
@@ -37,11 +46,15 @@ export class BenchLab implements AsyncDisposable {
   }
 
   /** @param reports Folder for all job reports of the mesh. */
-  static async up(runs: number, reports: string | undefined): Promise<BenchLab> {
-    const lab = await Lab.up({ hosts: HOSTS, slots: SLOTS, sshd: true });
+  static async up(runs: number, reports: string | undefined, shape: Shape = 'equal'): Promise<BenchLab> {
+    const paced = shape === 'half' ? { sandboxPaths: [`${PACE_FILE}=/etc/pace`] } : {};
+    const lab = await Lab.up({ hosts: HOSTS, slots: SLOTS, sshd: true, ...paced });
     try {
       const [home, ...others] = lab.hosts;
-      const rival = await Rival.setUp(home!, others, SLOTS);
+      if (shape === 'half') await slowDown(lab);
+      // Whole numbers: what any version of Nix takes.
+      const speeds = shape === 'half' ? { h2: 2 } : {};
+      const rival = await Rival.setUp(home!, others, SLOTS, speeds);
       const mesh = await LabMesh.up(lab);
       return new BenchLab(lab, mesh, rival, runs, reports);
     } catch (error) {
@@ -90,4 +103,21 @@ export class BenchLab implements AsyncDisposable {
     mkdirSync(this.#reports, { recursive: true });
     writeFileSync(join(this.#reports, `${salt}.json`), JSON.stringify({ ...more, ...report }, undefined, 1));
   }
+}
+
+/** The quota slows what computes, agent and daemon too; builds that sleep know of no quota and are told their pace. */
+async function slowDown(lab: Lab): Promise<void> {
+  for (const host of lab.hosts) {
+    const isSlow = host.name === SLOW_HOST;
+    await host.writeFile('/etc/pace', isSlow ? '1 2\n' : '1\n');
+    if (isSlow) host.cpu(SLOW_SPEED);
+  }
+}
+
+/** The hosts as a bound sees them. */
+export function machinesOf(shape: Shape): { slots: number; speed: number }[] {
+  return Array.from({ length: HOSTS }, (_, i) => ({
+    slots: SLOTS,
+    speed: shape === 'half' && `h${i + 1}` === SLOW_HOST ? SLOW_SPEED : 1,
+  }));
 }

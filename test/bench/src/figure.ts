@@ -1,7 +1,7 @@
 import { median } from './statistics.ts';
 
-/** Units of figures; `x` is a multiple of something the title names, `%` a share of one core. */
-export type Unit = 's' | 'ms' | 'x' | 'MiB' | '%';
+/** Units of figures; `x` is a multiple of something the title names, `%` a share of one core, `times` a count. */
+export type Unit = 's' | 'ms' | 'x' | 'MiB' | '%' | 'times';
 
 /** What somebody else needed for the same work, in the same run, in the figure's unit. */
 export interface RivalFigure {

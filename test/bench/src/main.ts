@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { nixVersionOf, repositoryRoot } from '@mesh/lab';
-import { BenchLab, HOSTS, SLOTS } from './bench-lab.ts';
+import { BenchLab, HOSTS, SLOTS, SLOW_HOST } from './bench-lab.ts';
 import type { Figure } from './figure.ts';
 import { describeMachine } from './machine.ts';
 import { parseOptions } from './options.ts';
@@ -23,11 +23,12 @@ async function main(args: readonly string[]): Promise<void> {
   const machine = describeMachine();
   const startedAt = new Date().toISOString();
   const figures: Figure[] = [];
-  {
-    say(`Starting ${HOSTS} hosts of ${SLOTS} slots each, with an agent on each...`);
-    await using bench = await BenchLab.up(runs, options.reports);
-    for (const scenario of SCENARIOS) {
-      if (only.length > 0 && !only.includes(scenario.name)) continue;
+  const wanted = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
+  for (const [shape, scenarios] of Map.groupBy(wanted, (scenario) => scenario.shape ?? 'equal')) {
+    const slow = shape === 'half' ? `, ${SLOW_HOST} at half speed` : '';
+    say(`Starting ${HOSTS} hosts of ${SLOTS} slots each${slow}, with an agent on each...`);
+    await using bench = await BenchLab.up(runs, options.reports, shape);
+    for (const scenario of scenarios) {
       say(`${scenario.name}: ${scenario.title}`);
       figures.push(...(await scenario.measure(bench)));
     }

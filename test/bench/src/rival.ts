@@ -6,6 +6,9 @@ import { type Workload, workloadArgs } from './workload.ts';
 export const RIVALS = { local: 'Nix, home alone', stock: 'Nix, stock', tuned: 'Nix, tuned' } as const;
 export type RivalKind = keyof typeof RIVALS;
 
+/** Nix's `speedFactor` of builders by name, where it is not 1: for whoever tunes. */
+export type SpeedFactors = Readonly<Record<string, number>>;
+
 /** A suffix of a builder's name for connections that are kept and shared. */
 const SHARED = '-shared';
 const MACHINES = { stock: '/etc/nix/machines-stock', tuned: '/etc/nix/machines-tuned' } as const;
@@ -20,16 +23,22 @@ export class Rival {
     this.#home = home;
   }
 
-  /** Writes the machines files and SSH's configuration. Where the mesh builds, `/etc/nix/machines` itself stays absent. */
-  static async setUp(home: Host, builders: readonly Host[], slots: number): Promise<Rival> {
+  /** Writes the machines files (speeds into the tuned one) and SSH's configuration. Where the mesh builds, `/etc/nix/machines` itself stays absent. */
+  static async setUp(
+    home: Host,
+    builders: readonly Host[],
+    slots: number,
+    speeds: SpeedFactors = {},
+  ): Promise<Rival> {
     const names = builders.map(({ name }) => name);
     await home.writeFile('/root/.ssh/config', sshConfig(names));
-    await home.writeFile(MACHINES.stock, machines(names, slots));
+    await home.writeFile(MACHINES.stock, machines(names, slots, {}));
     await home.writeFile(
       MACHINES.tuned,
       machines(
         names.map((name) => name + SHARED),
         slots,
+        Object.fromEntries(Object.entries(speeds).map(([name, speed]) => [name + SHARED, speed])),
       ),
     );
     return new Rival(home);
@@ -76,8 +85,10 @@ function optionsOf(kind: RivalKind): string[] {
   return [...stock, '--option', 'build-poll-interval', '1', '--option', 'builders-use-substitutes', 'true'];
 }
 
-function machines(names: readonly string[], slots: number): string {
-  return names.map((name) => `ssh-ng://${name} - /root/.ssh/id_ed25519 ${slots} 1 - - -\n`).join('');
+function machines(names: readonly string[], slots: number, speeds: SpeedFactors): string {
+  return names
+    .map((name) => `ssh-ng://${name} - /root/.ssh/id_ed25519 ${slots} ${speeds[name] ?? 1} - - -\n`)
+    .join('');
 }
 
 /** Stock builders go by their names; the same hosts under a second name share one kept connection each. */

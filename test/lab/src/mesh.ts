@@ -29,6 +29,8 @@ export interface Report {
   lowerBoundMs: number;
   criticalPath: string[];
   bytesFetched: number;
+  /** How often, and how long, a slot at home was idle though something ready would have ended there first. */
+  homeIdle?: { count: number; ms: number } | undefined;
   peers: { name: string; builds: number; busyMs: number; bytesIn: number; bytesOut: number }[];
   derivations: {
     drvPath: string;
