@@ -12,6 +12,9 @@ import { VirtualClock } from './virtual-clock.ts';
 /** A run longer than this many bounds goes nowhere. */
 const MAX_BOUNDS = 1_000;
 const LEAST_PATIENCE_MS = 3_600_000;
+/** And one in which so much happens in so little time goes round in circles. */
+const CIRCLE_EVENTS = 200_000;
+const CIRCLE_MS = 100;
 
 /**
  * The mesh's own decision code, one home per job and one worker per machine, under a virtual clock.
@@ -27,6 +30,8 @@ class MeshRun {
   readonly #workers: SimulatedWorker[];
   readonly #homes: SimulatedHome[];
   readonly #built: Uint32Array;
+  #events = 0;
+  #lookedAt: number | undefined;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -93,11 +98,20 @@ class MeshRun {
     const patience = Math.max(LEAST_PATIENCE_MS, MAX_BOUNDS * boundMs);
     let left: readonly SimulatedHome[] = this.#homes;
     while (left.length > 0) {
-      if (!this.#clock.step() || this.#clock.now > patience) throw this.#stuck();
+      if (!this.#clock.step() || this.#clock.now > patience || this.#circles()) throw this.#stuck();
       if (left.some((home) => home.finishedAt !== undefined))
         left = left.filter((home) => home.finishedAt === undefined);
     }
     return this.#outcome();
+  }
+
+  /** Whether an unreasonable number of things has just happened in next to no time. */
+  #circles(): boolean {
+    if (++this.#events % CIRCLE_EVENTS !== 0) return false;
+    const before = this.#lookedAt;
+    this.#lookedAt = this.#clock.now;
+    const per = this.#scenario.workload.tasks.length;
+    return before !== undefined && this.#lookedAt - before < CIRCLE_MS && this.#events > 10 * per;
   }
 
   #scheduleFaults(): void {
