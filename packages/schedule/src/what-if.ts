@@ -10,13 +10,13 @@ export interface Gain {
 }
 
 /**
- * Derivations times machines beyond which nothing is played through: the answer is made in the agent's own thread, and a million takes
- * about a second.
+ * Derivations times machines times kinds of machines beyond which nothing is played through: the answer is made in the agent's own thread,
+ * and so much takes about half a second.
  */
-export const MAX_WHAT_IF = 300_000;
+export const MAX_WHAT_IF = 1_000_000;
 
-/** Ready derivations looked at for one free slot: those before it would end sooner by waiting. */
-const MAX_PASSED_OVER = 64;
+/** Ready derivations looked at for free slots at a time: those before it would end sooner by waiting for another. */
+const MAX_PASSED_OVER = 8;
 
 /**
  * Plays the job through with the machines it had and with one more like each, by list scheduling (the longest remaining chain first, where
@@ -29,7 +29,8 @@ export function whatIf(job: {
   readonly machines: ReadonlyMap<PeerId, WorkerInfo>;
 }): Gain[] | undefined {
   const machines = [...job.machines.values()].filter(({ slots }) => slots > 0);
-  if (job.derivations.length * (machines.length + 1) > MAX_WHAT_IF) return undefined;
+  const kinds = new Set(machines.map(kindOf)).size;
+  if (job.derivations.length * (machines.length + 1) * (kinds + 1) > MAX_WHAT_IF) return undefined;
   const works = job.derivations.map((derivation) => ({
     derivation,
     workMs: workOf(derivation, job.machines),
@@ -66,94 +67,123 @@ interface Task extends Work {
   /** Where its outputs are, once they exist. */
   at: WorkerInfo | undefined;
   /** Machines of the kind it needs. */
-  readonly able: readonly WorkerInfo[];
+  readonly able: readonly BusyMachine[];
+  /** Bytes of its inputs, all together and by the machine that has them; known when it is ready. */
+  inputs: { readonly bytes: number; readonly by: ReadonlyMap<WorkerInfo, number> } | undefined;
+}
+
+/** A machine with its slots, each free from some time on. */
+class BusyMachine {
+  readonly machine: WorkerInfo;
+  readonly #freeAt: number[];
+  #soonest = 0;
+
+  constructor(machine: WorkerInfo) {
+    this.machine = machine;
+    this.#freeAt = new Array<number>(machine.slots).fill(0);
+  }
+
+  /** When a slot is free. */
+  get freeAtMs(): number {
+    return this.#freeAt[this.#soonest]!;
+  }
+
+  /** Takes the slot that is free first until then. */
+  take(untilMs: number): void {
+    this.#freeAt[this.#soonest] = untilMs;
+    for (let i = 0; i < this.#freeAt.length; i++)
+      if (this.#freeAt[i]! < this.#freeAt[this.#soonest]!) this.#soonest = i;
+  }
 }
 
 /** How long the job takes on these machines, milliseconds. What no machine could build takes no time. */
 function playThrough(works: readonly Work[], machines: readonly WorkerInfo[]): number {
-  const tasks = graphOf(works, machines);
-  const slots = new Map(
-    machines.map((machine) => [machine.peerId, new Array<number>(machine.slots).fill(0)]),
+  const tasks = graphOf(
+    works,
+    machines.map((machine) => new BusyMachine(machine)),
   );
   const ready = new Heap<Task>((a, b) => a.levelMs > b.levelMs);
   const ends = new Heap<{ atMs: number; task: Task }>((a, b) => a.atMs < b.atMs);
   let now = 0;
+  let free = machines.reduce((sum, { slots }) => sum + slots, 0);
   const done = (task: Task): void => {
     for (const dependant of task.dependants) if (--dependant.waits === 0) ready.push(dependant);
   };
   for (const task of tasks) if (task.waits === 0) ready.push(task);
   for (;;) {
     const passed: Task[] = [];
-    let free = machines.reduce((sum, { peerId }) => sum + freeSlots(slots.get(peerId)!, now), 0);
-    while (ready.size > 0 && (free > 0 || ready.peek()!.able.length === 0)) {
-      const task = ready.pop()!;
-      if (task.able.length === 0 || task.workMs === 0) {
+    while (ready.size > 0 && passed.length < MAX_PASSED_OVER) {
+      const task = ready.peek()!;
+      const isNothing = task.able.length === 0 || task.workMs === 0;
+      if (!isNothing && free === 0) break;
+      ready.pop();
+      if (isNothing) {
         done(task);
         continue;
       }
-      const best = soonest(task, slots, now);
-      if (best.startMs > now) {
+      const { place, startMs, endMs } = soonest(task, now);
+      if (startMs > now) {
         passed.push(task);
-        if (passed.length >= MAX_PASSED_OVER) break;
         continue;
       }
-      best.slots[best.slot] = best.endMs;
-      task.at = best.machine;
+      place.take(endMs);
+      task.at = place.machine;
       free--;
-      ends.push({ atMs: best.endMs, task });
+      ends.push({ atMs: endMs, task });
     }
     for (const task of passed) ready.push(task);
-    const next = ends.pop();
-    if (next === undefined) return now;
-    now = next.atMs;
-    done(next.task);
-    while (ends.size > 0 && ends.peek()!.atMs <= now) done(ends.pop()!.task);
+    for (let first = true; first || (ends.size > 0 && ends.peek()!.atMs <= now); first = false) {
+      const next = ends.pop();
+      if (next === undefined) return now;
+      now = next.atMs;
+      free++;
+      done(next.task);
+    }
   }
 }
 
-/** The machine and slot where it ends first, be it later that it starts there. */
-function soonest(task: Task, slots: ReadonlyMap<PeerId, number[]>, now: number) {
-  let best:
-    | { machine: WorkerInfo; slots: number[]; slot: number; startMs: number; endMs: number }
-    | undefined;
-  for (const machine of task.able) {
-    const own = slots.get(machine.peerId)!;
-    let slot = 0;
-    for (let i = 1; i < own.length; i++) if (own[i]! < own[slot]!) slot = i;
-    const startMs = Math.max(now, own[slot]!);
+/** The machine where it ends first, be it later that it starts there. */
+function soonest(task: Task, now: number): { place: BusyMachine; startMs: number; endMs: number } {
+  task.inputs ??= inputsOf(task);
+  const { bytes, by } = task.inputs;
+  let best: { place: BusyMachine; startMs: number; endMs: number } | undefined;
+  for (const place of task.able) {
+    const { machine } = place;
+    const startMs = Math.max(now, place.freeAtMs);
+    const missing = bytes - (by.get(machine) ?? 0);
     const takesMs =
-      missingBytes(task, machine) / (machine.linkBytesPerMs ?? DEFAULT_LINK_BYTES_PER_MS) +
+      missing / (machine.linkBytesPerMs ?? DEFAULT_LINK_BYTES_PER_MS) +
       task.workMs / speedFor(machine, task.derivation.system);
     if (best === undefined || startMs + takesMs < best.endMs)
-      best = { machine, slots: own, slot, startMs, endMs: startMs + takesMs };
+      best = { place, startMs, endMs: startMs + takesMs };
   }
   return best!;
 }
 
-function missingBytes({ dependencies }: Task, machine: WorkerInfo): number {
+function inputsOf({ dependencies }: Task): NonNullable<Task['inputs']> {
   let bytes = 0;
-  for (const { at, derivation } of dependencies)
-    if (at !== undefined && at !== machine) bytes += derivation.outputBytes;
-  return bytes;
-}
-
-function freeSlots(ends: readonly number[], now: number): number {
-  return ends.reduce((count, end) => count + (end <= now ? 1 : 0), 0);
+  const by = new Map<WorkerInfo, number>();
+  for (const { at, derivation } of dependencies) {
+    if (at === undefined || derivation.outputBytes === 0) continue;
+    bytes += derivation.outputBytes;
+    by.set(at, (by.get(at) ?? 0) + derivation.outputBytes);
+  }
+  return { bytes, by };
 }
 
 /** Tasks with their levels: the work of the longest chain that begins with each. Those of a cycle are left out. */
-function graphOf(works: readonly Work[], machines: readonly WorkerInfo[]): Task[] {
-  const able = new Map<string, readonly WorkerInfo[]>();
-  const ableTo = (derivation: FinishedDerivation): readonly WorkerInfo[] => {
+function graphOf(works: readonly Work[], fleet: readonly BusyMachine[]): Task[] {
+  const able = new Map<string, readonly BusyMachine[]>();
+  const ableTo = (derivation: FinishedDerivation): readonly BusyMachine[] => {
     const { system, requiredFeatures, place } = derivation;
     const key = JSON.stringify([system, requiredFeatures, place]);
-    const known = able.get(key) ?? machines.filter((machine) => couldBuild(machine, derivation));
+    const known = able.get(key) ?? fleet.filter(({ machine }) => couldBuild(machine, derivation));
     able.set(key, known);
     return known;
   };
   const tasks = new Map<DrvPath, Task>();
   for (const work of works) {
-    const base = { ...work, levelMs: work.workMs, waits: 0, at: undefined };
+    const base = { ...work, levelMs: work.workMs, waits: 0, at: undefined, inputs: undefined };
     tasks.set(work.derivation.drvPath, {
       ...base,
       dependencies: [],
