@@ -13,7 +13,7 @@ export interface Gain {
  * Derivations times machines times kinds of machines beyond which nothing is played through: the answer is made in the agent's own thread,
  * and so much takes about half a second.
  */
-export const MAX_WHAT_IF = 1_000_000;
+export const MAX_WHAT_IF = 200_000;
 
 /** Ready derivations looked at for free slots at a time: those before it would end sooner by waiting for another. */
 const MAX_PASSED_OVER = 8;
