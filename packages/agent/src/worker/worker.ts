@@ -1,6 +1,5 @@
 import type { Clock, Logger } from '@mesh/net';
 import {
-  type BuildOutcome,
   initialWorker,
   stepWorker,
   unpromisedMemory,
@@ -8,37 +7,25 @@ import {
   type WorkerMachineEvent,
   type WorkerState,
 } from '@mesh/schedule';
-import type { HomeMessage, LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
+import type { HomeMessage, LeaseMessage, WorkerMessage } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
-import type { MachineCapability } from '../machine/capability.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { type BuildSurroundings, HeldLease, type InputFetcher } from './held-lease.ts';
 import { type Introduction, Introductions } from './introduction.ts';
+import { introduceTo, type MachineIdentity, type MachineNews } from './machine-introduction.ts';
 import type { Offer } from './offer.ts';
 import type { OutputKeeper } from './output-keeper.ts';
 import type { OutputRoots } from './output-roots.ts';
 import type { BuildSettings } from './run-build.ts';
+import { wireOutcome } from './wire-outcome.ts';
 
-export interface WorkerInit {
-  self: string;
-  name: string;
+export interface WorkerInit extends MachineIdentity {
   /** Tells this run's requests from those of an earlier one. */
   incarnation: string;
-  capability: MachineCapability;
-  tags: readonly string[];
-  /** Why a home that is not among those served gets nothing. */
-  submittersOnly: string;
   aheadSlots: number;
   settings: BuildSettings;
-}
-
-/** What changes of a machine while it runs, for homes to know. */
-export interface MachineNews {
-  speed(): number;
-  emulated(): Record<string, number>;
-  freeDiskBytes(): number | undefined;
 }
 
 export interface WorkerComponents {
@@ -140,28 +127,8 @@ export class Worker {
   }
 
   #introduction(home: string): Introduction {
-    const { name, self, capability, tags, submittersOnly } = this.#init;
     const { news } = this.#components;
-    const { capacity, ownSlots, otherSlots, closed } = this.#offer;
-    const served = home === self || (capacity.homes?.includes(home) ?? true);
-    const why = home === self ? undefined : served ? closed : submittersOnly;
-    const freeMemoryBytes = unpromisedMemory(this.#state);
-    const freeDiskBytes = news.freeDiskBytes();
-    return {
-      type: 'worker',
-      name,
-      systems: capability.systems,
-      systemFeatures: capability.systemFeatures,
-      slots: home === self ? ownSlots : served ? otherSlots : 0,
-      cores: capacity.cores,
-      speed: news.speed(),
-      emulated: news.emulated(),
-      tags: [...tags],
-      memoryBytes: capability.memoryBytes,
-      ...(freeMemoryBytes === undefined ? {} : { freeMemoryBytes }),
-      ...(freeDiskBytes === undefined ? {} : { freeDiskBytes }),
-      ...(why === undefined ? {} : { closed: why }),
-    };
+    return introduceTo(home, this.#init, this.#offer, news, unpromisedMemory(this.#state));
   }
 
   #receive(home: string, message: HomeMessage): void {
@@ -272,8 +239,13 @@ export class Worker {
   #result(effect: Extract<WorkerMachineEffect, { type: 'result' }>): void {
     const { lease, attempt } = effect;
     const cost = this.#held.get(lease)?.cost ?? { buildMs: 0, fetched: [] };
-    const outcome = wireOutcome(effect.outcome);
-    this.#send(effect.home, { type: 'result', lease, attempt, outcome, ...cost });
+    this.#send(effect.home, {
+      type: 'result',
+      lease,
+      attempt,
+      outcome: wireOutcome(effect.outcome),
+      ...cost,
+    });
     this.#forget(lease);
   }
 
@@ -339,16 +311,5 @@ export class Worker {
         // The channel's own end tells the state machine; what was to be said is moot.
         this.#components.logger.debug({ err: error, home }, 'a message to a home was not sent');
       });
-  }
-}
-
-function wireOutcome(outcome: BuildOutcome): LeaseOutcome {
-  switch (outcome.type) {
-    case 'built':
-      return { type: 'built', outputs: outcome.outputs.map((output) => ({ ...output })) };
-    case 'failed':
-      return { type: 'failed', message: outcome.message };
-    case 'machine-failure':
-      return outcome;
   }
 }

@@ -1,0 +1,48 @@
+import type { MachineCapability } from '../machine/capability.ts';
+import type { Introduction } from './introduction.ts';
+import type { Offer } from './offer.ts';
+
+/** What does not change of a machine while its agent runs. */
+export interface MachineIdentity {
+  self: string;
+  name: string;
+  capability: MachineCapability;
+  tags: readonly string[];
+  /** Why a home that is not among those served gets nothing. */
+  submittersOnly: string;
+}
+
+/** What does. */
+export interface MachineNews {
+  speed(): number;
+  emulated(): Record<string, number>;
+  freeDiskBytes(): number | undefined;
+}
+
+/** What a worker says of itself to this home: of slots and reasons, those that concern it. */
+export function introduceTo(
+  home: string,
+  { self, name, capability, tags, submittersOnly }: MachineIdentity,
+  { capacity, ownSlots, otherSlots, closed }: Offer,
+  news: MachineNews,
+  freeMemoryBytes: number | undefined,
+): Introduction {
+  const served = home === self || (capacity.homes?.includes(home) ?? true);
+  const why = home === self ? undefined : served ? closed : submittersOnly;
+  const freeDiskBytes = news.freeDiskBytes();
+  return {
+    type: 'worker',
+    name,
+    systems: capability.systems,
+    systemFeatures: capability.systemFeatures,
+    slots: home === self ? ownSlots : served ? otherSlots : 0,
+    cores: capacity.cores,
+    speed: news.speed(),
+    emulated: news.emulated(),
+    tags: [...tags],
+    memoryBytes: capability.memoryBytes,
+    ...(freeMemoryBytes === undefined ? {} : { freeMemoryBytes }),
+    ...(freeDiskBytes === undefined ? {} : { freeDiskBytes }),
+    ...(why === undefined ? {} : { closed: why }),
+  };
+}
