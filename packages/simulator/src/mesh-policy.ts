@@ -12,9 +12,8 @@ import { VirtualClock } from './virtual-clock.ts';
 /** A run longer than this many bounds goes nowhere. */
 const MAX_BOUNDS = 1_000;
 const LEAST_PATIENCE_MS = 3_600_000;
-/** And one in which so much happens in so little time goes round in circles. */
-const CIRCLE_EVENTS = 200_000;
-const CIRCLE_MS = 100;
+/** And one in which so much happens while no build ends goes round in circles. */
+const CIRCLE_EVENTS = 300_000;
 
 /**
  * The mesh's own decision code, one home per job and one worker per machine, under a virtual clock.
@@ -30,8 +29,8 @@ class MeshRun {
   readonly #workers: SimulatedWorker[];
   readonly #homes: SimulatedHome[];
   readonly #built: Uint32Array;
-  #events = 0;
-  #lookedAt: number | undefined;
+  #ended = 0;
+  #eventsSince = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
@@ -105,13 +104,12 @@ class MeshRun {
     return this.#outcome();
   }
 
-  /** Whether an unreasonable number of things has just happened in next to no time. */
+  /** Whether an unreasonable number of things has happened while no build ended. */
   #circles(): boolean {
-    if (++this.#events % CIRCLE_EVENTS !== 0) return false;
-    const before = this.#lookedAt;
-    this.#lookedAt = this.#clock.now;
-    const per = this.#scenario.workload.tasks.length;
-    return before !== undefined && this.#lookedAt - before < CIRCLE_MS && this.#events > 10 * per;
+    const ended = this.#recorder.spans.length;
+    if (ended > this.#ended) this.#eventsSince = 0;
+    this.#ended = ended;
+    return ++this.#eventsSince > CIRCLE_EVENTS;
   }
 
   #scheduleFaults(): void {
@@ -181,7 +179,7 @@ class MeshRun {
     const homes = this.#homes.map((home) => home.describe()).join('; ');
     return new SimulatorError(
       'SIMULATOR_STUCK',
-      `Nothing moves any more after ${Math.round(this.#clock.now / 1000)} s: ${homes}.`,
+      `No build ends any more after ${Math.round(this.#clock.now / 1000)} s: ${homes}.`,
     );
   }
 }
