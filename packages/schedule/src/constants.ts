@@ -45,7 +45,9 @@ export const CHAIN_MS = 8_000;
 export const MAX_CHAIN = 32;
 
 /** Cores that a `big-parallel` build nobody has seen is assumed to keep busy. */
-export const GIANT_CORES = 8;
+export const GIANT_CORES = 16;
+/** Share of its work that more cores divide (Amdahl). */
+export const GIANT_PARALLEL_SHARE = 0.9;
 
 /** Ends this close to each other count as one: predictions are no better. */
 export const EQUAL_END_MS = 20;

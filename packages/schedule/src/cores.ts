@@ -1,8 +1,7 @@
-import { busyCores } from './estimates.ts';
+import { usableCores } from './estimates.ts';
 import type { Derivation, HomeState, WorkerRecord } from './home-state.ts';
 import { coresOf, type Round } from './round.ts';
 
-/** More cores than such builds keep busy on average: their busy phases need more. */
 const HEADROOM = 1.25;
 /** Builds seen in this job before those nobody knows are taken to be like them. */
 const TELLING_BUILDS = 4;
@@ -26,8 +25,7 @@ export function coresFor(round: Round, derivation: Derivation, worker: WorkerRec
   const width = widthOf(round);
   if (others <= 0 && width < 1.5) return free;
   const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
-  const usable = busyCores(derivation) ?? usualCores(state);
-  const wanted = usable === undefined ? share : Math.min(share, Math.round(usable * HEADROOM));
+  const wanted = Math.min(share, usableCores(derivation) ?? usualCores(state) ?? share);
   return Math.max(1, Math.min(wanted, free));
 }
 
@@ -40,5 +38,6 @@ function widthOf(round: Round): number {
 
 function usualCores({ parallelism }: HomeState): number | undefined {
   if (parallelism.weight < TELLING_BUILDS) return undefined;
-  return Math.exp(parallelism.sum / parallelism.weight);
+  // More than they keep busy on average: their busy phases need more.
+  return Math.round(HEADROOM * Math.exp(parallelism.sum / parallelism.weight));
 }

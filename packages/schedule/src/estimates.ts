@@ -1,8 +1,20 @@
-import { CRUMB_MS, DEFAULT_LINK_BYTES_PER_MS, GIANT_CORES, REMOTE_LEASE_MS } from './constants.ts';
+import {
+  CRUMB_MS,
+  DEFAULT_LINK_BYTES_PER_MS,
+  GIANT_CORES,
+  GIANT_PARALLEL_SHARE,
+  REMOTE_LEASE_MS,
+} from './constants.ts';
 import { correctionOf } from './experience.ts';
 import type { Derivation, HomeState, Lease, WorkerRecord } from './home-state.ts';
+import { wallMsOn } from './prediction-cores.ts';
 import { medianResidualMs } from './residual.ts';
 
+/** Below this share of parallel work a second core is not worth having. */
+const SERIAL_SHARE = 0.05;
+const MOST_CORES = 1_024;
+/** A build that keeps its core less busy than this waits for something else. */
+const COMPUTING = 0.8;
 /** Assumed where nothing is known of a name: predictions of such builds are off by a factor e. */
 const UNKNOWN_SPREAD = 1;
 
@@ -15,16 +27,27 @@ export function claimedSpeed({ info }: WorkerRecord, system: string): number {
   return Math.max(0.001, (info.speed ?? 1) * (info.emulated?.[system] ?? 1));
 }
 
-/** What a build takes on a machine of speed 1 with this many cores, if it keeps as many busy as such builds do. */
+/** What a build takes on a machine of speed 1 with this many cores. */
 export function workMs(derivation: Derivation, cores: number): number {
-  const busy = busyCores(derivation);
-  return busy === undefined ? derivation.predictedMs : derivation.predictedMs * Math.max(1, busy / cores);
+  const share = parallelShareOf(derivation);
+  return share === 0 ? derivation.predictedMs : wallMsOn(derivation.predictedMs, share, cores);
 }
 
-/** Cores such a build makes use of; undefined where nobody knows. */
-export function busyCores({ node }: Derivation): number | undefined {
-  const { history } = node;
-  if (history?.busyCores !== undefined) return history.busyCores;
+function parallelShareOf({ node }: Derivation): number {
+  const known = node.history?.parallelShare;
+  if (known !== undefined) return known;
+  return node.requiredFeatures.includes('big-parallel') ? GIANT_PARALLEL_SHARE : 0;
+}
+
+/** Cores such a build makes good use of: with more, each would idle more than half of the time. Undefined where nobody knows. */
+export function usableCores({ node }: Derivation): number | undefined {
+  const { parallelShare, busyCores } = node.history ?? {};
+  if (parallelShare !== undefined) {
+    if (parallelShare < SERIAL_SHARE) return 1;
+    return Math.min(MOST_CORES, Math.round((2 - parallelShare) / Math.max(1e-3, 1 - parallelShare)));
+  }
+  // Never seen with more than one core, it may still have kept that one waiting.
+  if (busyCores !== undefined && busyCores < COMPUTING) return 1;
   return node.requiredFeatures.includes('big-parallel') ? GIANT_CORES : undefined;
 }
 

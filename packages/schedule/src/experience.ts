@@ -2,8 +2,8 @@ import { claimedSpeed, spreadOf, workMs } from './estimates.ts';
 import type { Experience, HomeState, Lease, Step, WorkerRecord } from './home-state.ts';
 import type { BuildTimings } from './types.ts';
 
-/** Builds as good as certain that a machine's claimed speed is worth: reality outweighs it after about as many. */
-const CLAIM_WEIGHT = 6;
+/** Standard errors by which builds must disagree with a claimed speed before it is doubted: luck alone goes less far. */
+const SURE = 2.5;
 /** Shorter builds tell more about overhead than about speed. */
 const TELLING_MS = 200;
 /** One build cannot say more than this factor, e^3. */
@@ -50,14 +50,14 @@ export function correctionOf(state: HomeState, worker: WorkerRecord): number {
 }
 
 function correction(state: HomeState, experience: Experience): number {
-  if (experience.weight === 0) return 1;
   // Predictions that are wrong for everybody say nothing about one machine: it is compared with the others.
   const others = state.experience.weight - experience.weight;
-  if (others <= 0) return 1;
-  const usual = (state.experience.sum - experience.sum) / others;
-  const sure = others / (others + CLAIM_WEIGHT);
-  const told = experience.sum - usual * experience.weight;
-  const factor = Math.exp((-sure * told) / (experience.weight + CLAIM_WEIGHT));
+  if (experience.weight <= 0 || others <= 0) return 1;
+  const difference = experience.sum / experience.weight - (state.experience.sum - experience.sum) / others;
+  // A sample's weight is about the inverse of its variance, so this is the standard error of the difference.
+  const error = Math.sqrt(1 / experience.weight + 1 / others);
+  const beyondChance = Math.max(0, Math.abs(difference) - SURE * error);
+  const factor = Math.exp(-Math.sign(difference) * beyondChance);
   return Math.max(1 / MOST_CORRECTED, Math.min(MOST_CORRECTED, factor));
 }
 

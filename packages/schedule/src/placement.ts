@@ -8,7 +8,7 @@ import {
   PRIORITY_BAND_SHARE,
 } from './constants.ts';
 import { coresFor } from './cores.ts';
-import { busyCores, fetchMs, isCrumb, missingBytes, spreadOf, workMs } from './estimates.ts';
+import { fetchMs, isCrumb, missingBytes, spreadOf, usableCores, workMs } from './estimates.ts';
 import type { Derivation, Step, WorkerRecord } from './home-state.ts';
 import { selects } from './machine-selector.ts';
 import type { Round } from './round.ts';
@@ -16,7 +16,7 @@ import type { Round } from './round.ts';
 /** Machines this close to the fastest are as good. */
 const FASTEST = 0.9;
 /** Share of their slots kept for what is urgent. */
-const RESERVE = 0.25;
+const RESERVE = 0.125;
 
 /** One worker that could build a derivation, and when that would be over there. */
 export interface Candidate {
@@ -93,7 +93,8 @@ export function choose(round: Round, derivation: Derivation): Choice {
 function mayPayToWait(derivation: Derivation, best: Candidate): boolean {
   if (best.fetchMs > EQUAL_END_MS || isCrumb(derivation)) return true;
   return (
-    best.speed * (1 + EQUAL_END_SHARE) < derivation.work.topSpeed || (busyCores(derivation) ?? 1) > best.cores
+    best.speed * (1 + EQUAL_END_SHARE) < derivation.work.topSpeed ||
+    (usableCores(derivation) ?? 1) > best.cores
   );
 }
 
@@ -193,7 +194,7 @@ export function pickFree(
   const { path, area } = round.jobEnd;
   if (path <= area) return bestFree;
   if (!isScarce(bestFree, derivation)) return bestFree;
-  const caution = Math.exp(spreadOf(derivation));
+  const caution = Math.exp(2 * spreadOf(derivation));
   let pick: Candidate | undefined;
   for (const candidate of free) {
     if (isScarce(candidate, derivation) || !isHarmless(round, derivation, candidate, caution)) continue;
