@@ -3,7 +3,7 @@ import type { DrvPath } from './types.ts';
 /** What the graph keeps in each of its vertices; the owner's vertex type has more. */
 export interface Vertex<Self> {
   readonly drvPath: DrvPath;
-  readonly predictedMs: number;
+  predictedMs: number;
   /** Known ones only; filled by the graph. */
   readonly dependencies: Self[];
   readonly dependants: Self[];
@@ -69,6 +69,11 @@ export class DerivationGraph<V extends Vertex<V>> {
   /** Every vertex with a dependency that nobody has added, and that dependency. */
   *awaited(): Generator<readonly [V, DrvPath]> {
     for (const [path, waiting] of this.#awaited) for (const vertex of waiting) yield [vertex, path];
+  }
+
+  /** What a vertex is predicted to take has changed: b-levels below it are due. */
+  reweighed(vertex: V): void {
+    if (this.#vertices.get(vertex.drvPath) === vertex) this.#dirty.push(vertex);
   }
 
   /** Takes vertices out. What remains gets its b-levels anew at the next refresh. */

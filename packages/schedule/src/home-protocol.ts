@@ -51,6 +51,11 @@ export type JobEvent =
       readonly job: JobId;
       readonly derivations: readonly DerivationNode[];
     }
+  /** What is known by now of derivations added before: other builds have ended since. Those not known are ignored. */
+  | {
+      readonly type: 'predictions-changed';
+      readonly predictions: ReadonlyMap<DrvPath, Pick<DerivationNode, 'predictedMs' | 'history'>>;
+    }
   /** No more derivations will come: the job ends when all it has are done. */
   | { readonly type: 'job-sealed'; readonly job: JobId }
   | { readonly type: 'job-cancelled'; readonly job: JobId };

@@ -42,7 +42,7 @@ export type DerivationStatus = 'waiting' | 'ready' | 'leased' | 'built' | 'faile
 
 /** A derivation at its home, shared by all jobs that want it. */
 export interface Derivation extends Vertex<Derivation> {
-  readonly node: DerivationNode;
+  node: DerivationNode;
   /** Order of arrival, for ties. */
   readonly age: number;
   readonly jobs: Set<JobId>;

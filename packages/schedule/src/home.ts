@@ -32,6 +32,7 @@ function handle(step: Step, event: HomeEvent): void {
   switch (event.type) {
     case 'job-added':
     case 'derivations-added':
+    case 'predictions-changed':
     case 'job-sealed':
     case 'job-cancelled':
       handleJob(step, event);

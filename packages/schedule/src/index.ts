@@ -5,6 +5,7 @@ export { type DelayCause, delayCauses, type JobDelays } from './delay-causes.ts'
 export { dropOldest } from './drop-oldest.ts';
 export { allows, eligible, type Need, offers, whyImpossible, whyNobodyChosen } from './eligibility.ts';
 export { CycleError } from './errors.ts';
+export { explainWaiting } from './explain.ts';
 export { looseFamily, packageFamily } from './family.ts';
 export { type FinishedBuild, type FinishedDerivation, type OccupiedSlot, workOf } from './finished-run.ts';
 export { DerivationGraph, type Vertex } from './graph.ts';

@@ -5,11 +5,15 @@ import { type Derivation, isFinished, type Job, type Step } from './home-state.t
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
 import { claimAll } from './ownership.ts';
 import { classFor, enqueue, enterClass, reclass } from './ready-queue.ts';
-import type { DerivationNode, JobId, JobOptions } from './types.ts';
+import type { DerivationNode, DrvPath, JobId, JobOptions } from './types.ts';
 
 /** Carries out what happens to a job. */
 export function handleJob(step: Step, event: JobEvent): void {
   const { state } = step;
+  if (event.type === 'predictions-changed') {
+    for (const [drvPath, prediction] of event.predictions) predictAnew(step, drvPath, prediction);
+    return;
+  }
   const job = state.jobs.get(event.job);
   if (event.type === 'job-added') {
     if (job === undefined) addJob(step, event.job, event.options);
@@ -115,6 +119,21 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     if (dependency.status === 'failed' || dependency.status === 'skipped') skipDependants(step, dependency);
   }
   return derivation;
+}
+
+/** Takes over what is predicted now; what is built or being built keeps the prediction it was placed by. */
+function predictAnew(
+  { state }: Step,
+  drvPath: DrvPath,
+  { predictedMs, history }: Pick<DerivationNode, 'predictedMs' | 'history'>,
+): void {
+  const derivation = state.graph.get(drvPath);
+  if (derivation === undefined || (derivation.status !== 'waiting' && derivation.status !== 'ready')) return;
+  derivation.work.remainingMs += predictedMs - derivation.predictedMs;
+  derivation.predictedMs = predictedMs;
+  derivation.node = { ...derivation.node, predictedMs, history };
+  derivation.alone ||= history?.ranOutOfMemory ?? false;
+  state.graph.reweighed(derivation);
 }
 
 /** Makes a job want a derivation and everything known that it needs. */

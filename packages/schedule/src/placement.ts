@@ -78,7 +78,13 @@ export function choose(round: Round, derivation: Derivation): Choice {
       const worker = able[i]!;
       const speed = speeds[i]!;
       // Not even an empty slot there could be sooner.
-      if (bestFree !== undefined && speed * (bestFree.endAt - step.now) < derivation.predictedMs) continue;
+      if (
+        bestFree !== undefined &&
+        !isPreferred(derivation, worker) &&
+        speed * (bestFree.endAt - step.now) < derivation.predictedMs &&
+        usableCores(derivation) === 1
+      )
+        continue;
       if (isFree(round, derivation, worker) || isShunned(step, derivation, worker)) continue;
       if (emulates(worker, derivation)) continue;
       const at = derivation.alone ? round.emptyAt(worker) : round.freeAt(worker);
@@ -91,6 +97,7 @@ export function choose(round: Round, derivation: Derivation): Choice {
 
 /** Whether somewhere else could be enough better to wait for. */
 function mayPayToWait(derivation: Derivation, best: Candidate): boolean {
+  if (derivation.work.policies.some(({ prefer }) => prefer !== undefined)) return true;
   if (best.fetchMs > EQUAL_END_MS || isCrumb(derivation)) return true;
   return (
     best.speed * (1 + EQUAL_END_SHARE) < derivation.work.topSpeed ||
@@ -120,12 +127,12 @@ function candidateOf(
   const missing = missingBytes(derivation, worker);
   let rank = endAt;
   if (isCrumb(derivation) && isAway(derivation, worker)) rank += CRUMB_MS;
-  for (const { prefer } of derivation.work.policies)
-    if (prefer?.some((selector) => selects(selector, worker.info))) {
-      rank -= PREFERENCE * (endAt - at);
-      break;
-    }
+  if (isPreferred(derivation, worker)) rank -= PREFERENCE * (endAt - at);
   return { worker, speed, missingBytes: missing, fetchMs: fetch, expectedMs, cores, startAt, endAt, rank };
+}
+
+function isPreferred({ work }: Derivation, { info }: WorkerRecord): boolean {
+  return work.policies.some(({ prefer }) => prefer?.some((selector) => selects(selector, info)) ?? false);
 }
 
 /** Whether it would have to be carried there: sources are the home's, what the job built is where it was built. */

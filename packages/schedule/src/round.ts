@@ -179,6 +179,7 @@ function slotTimes(worker: WorkerRecord, now: number, ends: Map<Lease, number>):
   if (
     slots.length < worker.info.slots &&
     worker.free.length === 0 &&
+    worker.info.closed === undefined &&
     now - worker.endedAt < REQUEST_UNDER_WAY_MS
   )
     slots.push(now + REQUEST_MS);
