@@ -12,8 +12,9 @@ import { VirtualClock } from './virtual-clock.ts';
 /** A run longer than this many bounds goes nowhere. */
 const MAX_BOUNDS = 1_000;
 const LEAST_PATIENCE_MS = 3_600_000;
-/** And one in which so much happens while no build ends goes round in circles. */
-const CIRCLE_EVENTS = 300_000;
+/** And one in which so much happens while no build ends goes round in circles: per run, derivation and heartbeat. */
+const CIRCLE_EVENTS = 20_000;
+const CIRCLE_EVENTS_EACH = 50;
 
 /**
  * The mesh's own decision code, one home per job and one worker per machine, under a virtual clock.
@@ -29,11 +30,14 @@ class MeshRun {
   readonly #workers: SimulatedWorker[];
   readonly #homes: SimulatedHome[];
   readonly #built: Uint32Array;
+  readonly #manyEvents: number;
   #ended = 0;
   #eventsSince = 0;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
+    const heartbeats = (scenario.mesh.machines.length * scenario.boundMs) / scenario.heartbeatMs;
+    this.#manyEvents = CIRCLE_EVENTS + CIRCLE_EVENTS_EACH * (scenario.workload.tasks.length + heartbeats);
     const { mesh, workload, heartbeatMs, random, speedError, faults } = scenario;
     const { tasks } = workload;
     const clock = this.#clock;
@@ -109,7 +113,7 @@ class MeshRun {
     const ended = this.#recorder.spans.length;
     if (ended > this.#ended) this.#eventsSince = 0;
     this.#ended = ended;
-    return ++this.#eventsSince > CIRCLE_EVENTS;
+    return ++this.#eventsSince > this.#manyEvents;
   }
 
   #scheduleFaults(): void {

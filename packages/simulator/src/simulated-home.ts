@@ -40,6 +40,9 @@ export interface HomeComponents {
 /** Leases live as long as three heartbeats. */
 const LEASE_HEARTBEATS = 10 / 3;
 
+/** Results that were on a machine that is away are asked for again this often. */
+const RETRY_MS = 1_000;
+
 /** One agent's home: carries out what `stepHome` decides, in virtual time. */
 export class SimulatedHome {
   readonly index: number;
@@ -207,14 +210,18 @@ export class SimulatedHome {
         'SIMULATOR_BROKEN',
         `${this.#job.id} ended with ${failed.length} failed and ${skipped.length} skipped.`,
       );
+    this.#bringHome();
+  }
+
+  /** What a machine had that is away comes when it is back. */
+  #bringHome(): void {
     const { store, clock } = this.#components;
     store.bring(
       this.#job.roots,
       (task) => this.holdersOf(task),
       (lost) => {
-        if (lost.length > 0)
-          throw new SimulatorError('SIMULATOR_BROKEN', `${lost.length} results are on no machine any more.`);
-        this.finishedAt = clock.now;
+        if (lost.length === 0) this.finishedAt = clock.now;
+        else clock.after(RETRY_MS, () => this.#bringHome());
       },
     );
   }
