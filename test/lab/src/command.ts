@@ -12,8 +12,8 @@ export interface Place {
   readonly name: string;
   /** Host's init, as the machine numbers it. */
   readonly init: number;
-  /** The `cgroup.procs` to enter first, where the host's processor time is limited. */
-  readonly cgroupProcs: string | undefined;
+  /** The `cgroup.procs` to enter first, where the host's processor time or memory is limited. */
+  readonly cgroupProcs: readonly string[];
 }
 
 export interface CommandOptions {
@@ -54,6 +54,8 @@ export interface CommandLine {
 const WAIT = '"$@"; exit "$?"';
 const WAIT_AS_USER = 'setpriv --reuid "$0" --regid "$(id -g "$0")" --init-groups -- "$@"; exit "$?"';
 
+const ENTER_GROUPS = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec nsenter "$@"';
+
 export function commandLine(
   place: Place,
   command: readonly string[],
@@ -65,8 +67,8 @@ export function commandLine(
   const args = [...enter, ...waiter, ...folder, ...command];
   const home = user === undefined ? '/root' : '/tmp';
   const full = { HOME: home, PATH: HOST_PATH, LANG: 'C.UTF-8', [LAB_VARIABLE]: place.lab, ...env };
-  if (place.cgroupProcs === undefined) return { program: 'nsenter', args, env: full };
-  const limited = ['-c', 'echo $$ >"$0" && exec nsenter "$@"', place.cgroupProcs, ...args];
+  if (place.cgroupProcs.length === 0) return { program: 'nsenter', args, env: full };
+  const limited = ['-c', ENTER_GROUPS, 'sh', ...place.cgroupProcs, '--', ...args];
   return { program: 'sh', args: limited, env: full };
 }
 

@@ -10,7 +10,8 @@ export type LabErrorCode =
   | 'LAB_HOST_DOWN'
   | 'LAB_TIMEOUT'
   | 'LAB_COMMAND_FAILED'
-  | 'LAB_NO_CPU_QUOTA';
+  | 'LAB_NO_CPU_QUOTA'
+  | 'LAB_NO_MEMORY_LIMIT';
 
 export class LabError extends Error {
   static {

@@ -14,10 +14,12 @@ import {
   sendSignal,
 } from './command.ts';
 import { BOOT_TIMEOUT_MS, DAEMON_SOCKET, DOWN_TIMEOUT_MS, HOST_PATH, SUBNET_BITS } from './constants.ts';
-import { cgroupProcsOf, limitCpu } from './cpu-quota.ts';
+import { cgroupProcsOf } from './control-groups.ts';
+import { limitCpu } from './cpu-quota.ts';
 import { LabError } from './errors.ts';
 import { type Image, imageDir } from './images.ts';
 import { LineStream } from './line-stream.ts';
+import { limitMemory, SHOW_CONTROL_GROUPS } from './memory-limit.ts';
 import { Bridge, PLUG_IN } from './network.ts';
 import { childrenOf, nameOf, type ProcessInfo, processesUnder } from './processes.ts';
 import { repositoryRoot } from './repository.ts';
@@ -199,6 +201,12 @@ export class Host {
   /** Limits all its processes together to a share of one processor: 0.5 is half of one, 2 is two. */
   cpu(processors: number): void {
     limitCpu(this.#context.lab, this.name, this.pid, processors);
+  }
+
+  /** Lets all its processes together take so many bytes of memory, which they can see; before its agent starts, which looks once. */
+  async memory(bytes: number): Promise<void> {
+    const version = limitMemory(this.#context.lab, this.name, this.pid, bytes);
+    await this.exec(['sh', '-ec', SHOW_CONTROL_GROUPS[version]]);
   }
 
   /**

@@ -18,6 +18,7 @@ export { Host } from './host.ts';
 export { IMAGES, type Image, nixVersionOf } from './images.ts';
 export { Lab, type LabOptions } from './lab.ts';
 export { LineStream } from './line-stream.ts';
+export { memoryLimitAvailable } from './memory-limit.ts';
 export { LabMesh, type MeshOptions, type Peers, type Report } from './mesh.ts';
 export type { ProcessInfo } from './processes.ts';
 export { repositoryRoot } from './repository.ts';

@@ -202,7 +202,7 @@ export class Lab implements AsyncDisposable {
       lab: this.name,
       name: `lab ${this.name} (${what})`,
       init: this.#supervisor,
-      cgroupProcs: undefined,
+      cgroupProcs: [],
     };
     await exec(place, ['sh', '-c', script], { env, timeoutMs: BOOT_TIMEOUT_MS });
   }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { cpuQuotaAvailable, Lab, requireLab, tracesOf, until } from './index.ts';
+import { cpuQuotaAvailable, Lab, memoryLimitAvailable, requireLab, tracesOf, until } from './index.ts';
 import { LineStream } from './line-stream.ts';
 import { labDir, loadState, reap } from './state.ts';
 
@@ -18,6 +18,7 @@ async function owner(name: string): Promise<ChildProcess> {
   const h1 = Lab.attach(name).host('h1');
   await h1.net('delay 1ms');
   if (cpuQuotaAvailable().ok) h1.cpu(0.5);
+  if (memoryLimitAvailable().ok) await h1.memory(2 ** 30);
   h1.spawn(['sleep', '100000']);
   await until(
     'the sleep',

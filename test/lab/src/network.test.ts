@@ -2,7 +2,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseCable } from './cable.ts';
-import { cpuQuotaAvailable, type Host, Lab, LabError, repositoryRoot, requireLab } from './index.ts';
+import {
+  CommandFailed,
+  cpuQuotaAvailable,
+  type Host,
+  Lab,
+  LabError,
+  memoryLimitAvailable,
+  repositoryRoot,
+  requireLab,
+} from './index.ts';
 
 const node = join(repositoryRoot, 'node_modules/.bin/node');
 
@@ -123,6 +132,26 @@ describe.skipIf(requireLab())('the network of a lab', () => {
         expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(`mesh-lab-${lab.name}.h1`);
       }
       expect(before.running).toBe(true);
+    },
+  );
+
+  test.skipIf(!memoryLimitAvailable().ok)(
+    'a host of little memory says so, and loses the process that takes more',
+    async () => {
+      await using lab = await Lab.up({ hosts: 2 });
+      const [h1, h2] = lab.hosts as [Host, Host];
+      if (cpuQuotaAvailable().ok) h1.cpu(1);
+      await h1.memory(200 * 2 ** 20);
+      const take = ['dd', 'if=/dev/zero', 'of=/dev/null', 'bs=300M', 'count=1'];
+      await expect(h1.exec(take)).rejects.toThrow(CommandFailed);
+      expect((await h2.exec(take)).code).toBe(0);
+      const seen = await h1.exec([
+        'sh',
+        '-c',
+        'cat /sys/fs/cgroup/memory$(sed -n s/^.*:memory://p /proc/self/cgroup)/memory.limit_in_bytes ' +
+          '/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max 2>/dev/null || true',
+      ]);
+      expect(seen.stdout.trim()).toBe(String(200 * 2 ** 20));
     },
   );
 });

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { sendSignal } from './command.ts';
 import { STATE_ROOT, STATE_VERSION } from './constants.ts';
-import { cgroupsOf } from './cpu-quota.ts';
+import { cgroupsOf } from './control-groups.ts';
 import { LabError } from './errors.ts';
 import type { Image } from './images.ts';
 import { startTimeOf } from './processes.ts';

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { LAB_VARIABLE } from './constants.ts';
-import { cgroupsOf } from './cpu-quota.ts';
+import { cgroupsOf } from './control-groups.ts';
 import { labDir } from './state.ts';
 
 /** Whatever there still is of a lab on this machine, in words; empty when it left nothing. */
