@@ -168,7 +168,6 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     net,
     home,
     clock,
-    logger,
     planner: store.plannerComponents((asked) => transfer.whoHas(asked), history),
     fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),

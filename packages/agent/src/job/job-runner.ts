@@ -1,52 +1,16 @@
-import type { Clock, Logger, MeshNet } from '@mesh/net';
 import { allows, type JobOptions, LOCAL, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
-import { MAX_FINISHED_JOBS, MAX_REPLANS, RESULT_ROOT_MS } from '../constants.ts';
+import { MAX_FINISHED_JOBS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
-import type { Home } from '../home/home.ts';
-import type { RunEnd } from '../home/runs.ts';
-import { batches } from './batches.ts';
-import { replay, untilEvaluated } from './build-inputs.ts';
-import { Feasibility, type Impossibility } from './feasibility.ts';
 import { Job } from './job.ts';
-import { chooseMachines, isExplicit, unmatched } from './machine-choice.ts';
-import { PlanCheck } from './plan-check.ts';
-import { type Distrust, type PlannedDerivation, Planner, type PlannerComponents } from './planner.ts';
-import { wantedOutputs } from './wanted-outputs.ts';
+import { type PassComponents, runJob } from './job-pass.ts';
+import { announceEnd, type RootPaths } from './job-result.ts';
+import { chooseMachines } from './machine-choice.ts';
 
-/** Brings wanted paths home. */
-export interface ResultFetcher {
-  fetchClosure(
-    paths: readonly { path: string; holders: readonly string[] }[],
-    options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
-  ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
-}
-
-export interface JobRunnerComponents {
-  net: MeshNet;
-  home: Home;
-  clock: Clock;
-  logger: Logger;
-  planner: PlannerComponents;
-  fetcher: ResultFetcher;
+export interface JobRunnerComponents extends Omit<PassComponents, 'agentStartedMs'> {
   /** Roots these paths for the time of a job; returns the way out. */
-  rootPaths(): Promise<{ add(paths: string[]): Promise<void>; release(): void }>;
+  rootPaths(): Promise<{ add: RootPaths; release(): void }>;
   randomId(): string;
-  /** The paths that nobody could give, if that is what this error says. */
-  lostPaths(error: unknown): readonly string[];
-  /** Says to the mesh how many jobs run here. */
-  onJobsChanged(): void;
-}
-
-/** One go at a job's plan: the first, or one after something was lost. */
-interface Pass {
-  job: Job;
-  runId: string;
-  planner: Planner;
-  check: PlanCheck;
-  signal: AbortSignal;
-  root: (paths: string[]) => Promise<void>;
-  isFirst: boolean;
 }
 
 /** Takes jobs from submission to result: plan while evaluation streams, let the scheduler run it, bring the wanted closure home. */
@@ -121,10 +85,11 @@ export class JobRunner {
     let roots: Awaited<ReturnType<typeof rootPaths>> | undefined;
     try {
       roots = await rootPaths();
-      const end = await this.#runOnce(job, inputs, signal, roots.add);
+      const work = { job, options: this.#optionsOf(job), signal, root: roots.add };
+      const end = await runJob(work, inputs, { ...this.#components, agentStartedMs: this.#startedMs });
       if (end.cancelled || signal.aborted) job.end('cancelled');
       else job.end(end.failed.length > 0 || !end.ok ? 'failed' : 'built');
-      await this.#announceEnd(job);
+      await announceEnd(job, this.#components.planner);
       if (this.#stopping.signal.aborted) throw stopping();
     } catch (error) {
       const isLeft = error instanceof AgentError && error.code === 'BUILD_CANCELLED';
@@ -137,150 +102,6 @@ export class JobRunner {
       onJobsChanged();
       if (this.#running() === 0) for (const resolve of this.#idle.splice(0)) resolve();
     }
-  }
-
-  async #runOnce(
-    job: Job,
-    inputs: AsyncIterable<BuildInput>,
-    signal: AbortSignal,
-    root: (paths: string[]) => Promise<void>,
-    pass = 0,
-    distrust: Distrust = new Map(),
-  ): Promise<RunEnd> {
-    const { home, onJobsChanged } = this.#components;
-    const runId = pass === 0 ? job.id : `${job.id}.${pass}`;
-    const planner = new Planner(this.#components.planner, distrust);
-    const options = this.#optionsOf(job);
-    const check = new PlanCheck(
-      { ...this.#components, agentStartedMs: this.#startedMs },
-      new Feasibility(options),
-    );
-    const ended = home.begin(runId, job, options);
-    onJobsChanged();
-    const cancel = (): void => home.cancel(runId);
-    signal.addEventListener('abort', cancel, { once: true });
-    if (signal.aborted) cancel();
-    let hopeless: Impossibility | undefined;
-    try {
-      hopeless = await this.#feed({ job, runId, planner, check, signal, root, isFirst: pass === 0 }, inputs);
-    } catch (error) {
-      home.cancel(runId);
-      await ended;
-      throw error;
-    }
-    if (hopeless !== undefined) {
-      this.#giveUp(job, hopeless);
-      home.cancel(runId);
-    } else home.seal(runId);
-    const end = await ended;
-    signal.removeEventListener('abort', cancel);
-    if (hopeless?.drvPath !== undefined && !signal.aborted)
-      return { ...end, cancelled: false, failed: [hopeless.drvPath] };
-    const again = (lost: Distrust, error: Error): Promise<RunEnd> => {
-      if (pass >= MAX_REPLANS) throw error;
-      job.emit({ type: 'note', level: 'warn', message: `${error.message} Planning again.` });
-      return this.#runOnce(job, replay(job.wanted), signal, root, pass + 1, new Map([...distrust, ...lost]));
-    };
-    if (end.lost.size > 0 && !signal.aborted) return again(end.lost, inputsLost(end.lost));
-    if (end.cancelled || job.options.dryRun || (!end.ok && !job.options.keepGoing)) return end;
-    try {
-      await this.#fetchResults(job, planner, new Set(end.failed), signal, root);
-    } catch (error) {
-      if (signal.aborted) return { ...end, cancelled: true };
-      const lost = this.#components.lostPaths(error);
-      if (lost.length === 0 || !(error instanceof Error)) throw error;
-      return again(new Map(lost.map((path) => [path, home.holders.of(path)])), error);
-    }
-    return end;
-  }
-
-  /**
-   * Plans derivations as evaluation finds them and hands them to the scheduler; where the machines were chosen only when it is certain
-   * that these can do all of it. What comes back is what nobody can build, if that is sure at once.
-   * @throws AgentError BUILD_CHOICE_IMPOSSIBLE: before anything is built
-   */
-  async #feed(pass: Pass, inputs: AsyncIterable<BuildInput>): Promise<Impossibility | undefined> {
-    const { job, runId, planner, check, signal, root, isFirst } = pass;
-    const { home } = this.#components;
-    const options = this.#optionsOf(job);
-    const isChosen = isFirst && isExplicit(job.options);
-    const kept: PlannedDerivation[] = [];
-    for await (const batch of batches(untilEvaluated(inputs, signal))) {
-      if (signal.aborted) return undefined;
-      if (isFirst) job.wanted.push(...batch);
-      await root(batch.map((wanted) => wanted.drvPath));
-      const plan = await planner.plan(batch);
-      home.hold(runId, plan.held);
-      for (const { node } of isFirst ? [] : plan.derivations) job.reopened(node.drvPath);
-      job.planned(plan.derivations, plan.held.size, plan.validCount);
-      check.needs.add(plan.derivations.map(({ node }) => node));
-      if (isChosen) {
-        refuse(await check.choice(signal));
-        kept.push(...plan.derivations);
-        continue;
-      }
-      // With -k everything else is built first.
-      const hopeless = job.options.keepGoing ? undefined : check.hopeless();
-      if (hopeless !== undefined) return hopeless;
-      if (!job.options.dryRun) home.add(runId, plan.derivations);
-    }
-    if (isChosen) refuse(await check.derivations(signal));
-    for (const message of job.timelines.size > 0 ? unmatched(options, home.workers().values()) : [])
-      job.emit({ type: 'note', level: 'warn', message });
-    if (!job.options.dryRun) home.add(runId, kept);
-    return undefined;
-  }
-
-  /** Ends what a job planned, because one of its derivations can be built by nobody. */
-  #giveUp(job: Job, { drvPath, message }: Impossibility): void {
-    const end = { peerId: null, buildMs: 0, fetched: [] };
-    if (drvPath !== undefined) job.finished(drvPath, { ...end, outcome: 'failed', message, noMachine: true });
-    for (const path of job.timelines.keys()) job.finished(path, { ...end, outcome: 'skipped' });
-  }
-
-  /** Brings home the wanted outputs that are not here yet. */
-  async #fetchResults(
-    job: Job,
-    planner: Planner,
-    failed: ReadonlySet<string>,
-    signal: AbortSignal,
-    root: (paths: string[]) => Promise<void>,
-  ): Promise<void> {
-    const { home, planner: store, fetcher } = this.#components;
-    const outputs = (await wantedOutputs(job, planner, failed)).flatMap((wanted) =>
-      Object.values(wanted.outputs),
-    );
-    await root(outputs);
-    const valid = await store.queryValidPaths(outputs);
-    const missing = outputs.filter((path) => !valid.has(path));
-    if (missing.length === 0) return;
-    const paths = missing.map((path) => ({ path, holders: home.holders.of(path) }));
-    const { sources } = await fetcher.fetchClosure(paths, {
-      signal,
-      onPlan: (count, bytes) => job.emit({ type: 'result-fetch', paths: count, bytes, done: false }),
-    });
-    job.resultFetched = [...job.resultFetched, ...sources];
-    const bytes = sources.reduce((sum, source) => sum + source.bytes, 0);
-    job.emit({ type: 'result-fetch', paths: missing.length, bytes, done: true });
-  }
-
-  async #announceEnd(job: Job): Promise<void> {
-    const { planner: store } = this.#components;
-    const failed = new Set(job.failures.map((failure) => failure.drvPath));
-    const planner = new Planner(store);
-    const wanted =
-      job.state === 'cancelled' || job.options.dryRun ? [] : await wantedOutputs(job, planner, failed);
-    const valid = await store.queryValidPaths(wanted.flatMap((entry) => Object.values(entry.outputs)));
-    job.emit({
-      type: 'job-finished',
-      job: job.id,
-      ok: job.state === 'built',
-      cancelled: job.state === 'cancelled',
-      outputs: wanted.filter((entry) => Object.values(entry.outputs).every((path) => valid.has(path))),
-      failed: [...failed],
-      noMachine: job.failures.length > 0 && job.failures.every(({ noMachine }) => noMachine),
-      report: job.report(),
-    });
   }
 
   /** @throws AgentError BUILD_BAD_SELECTOR, BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
@@ -331,17 +152,6 @@ export class JobRunner {
       if (job.state !== 'running') this.#jobs.delete(id);
     }
   }
-}
-
-function inputsLost(lost: Distrust): AgentError {
-  const [path = ''] = lost.keys();
-  const which = lost.size === 1 ? path : `${path} and ${lost.size - 1} other paths`;
-  return new AgentError('BUILD_RESULT_LOST', `No connected member could give ${which} any more.`);
-}
-
-/** @throws AgentError BUILD_CHOICE_IMPOSSIBLE */
-function refuse(impossible: Impossibility | undefined): void {
-  if (impossible !== undefined) throw new AgentError('BUILD_CHOICE_IMPOSSIBLE', impossible.message);
 }
 
 function stopping(): AgentError {
