@@ -4,10 +4,12 @@ import { createNet, type Logger, type MeshNet, systemClock } from '@mesh/net';
 import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import { announceMachine } from './announcement.ts';
 import { readSettings } from './config.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { ControlHandler } from './control/control-handler.ts';
 import { ControlServer } from './control/control-server.ts';
+import { probeTrust } from './daemon-trust.ts';
 import { AgentError } from './errors.ts';
 import { History } from './history/history.ts';
 import { HistoryShare } from './history/history-share.ts';
@@ -191,7 +193,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     init.serveControl && init.defaultSocketDir !== undefined ? serveAt(init.defaultSocketDir) : undefined;
   let loadTimer: NodeJS.Timeout | undefined;
   const ownersWords = { tags: settings.tags, closed: () => offers.offer.closed };
-  announce = () => void publish(net, facts, ownersWords, worker.running, home.running);
+  announce = () =>
+    void announceMachine(net, facts, ownersWords, { running: worker.running, jobs: home.running });
 
   return {
     control,
@@ -263,38 +266,4 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
 /** Paths that no member could give. */
 function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
-}
-
-async function publish(
-  net: MeshNet,
-  facts: MachineFacts,
-  owner: { tags: readonly string[]; closed(): string | undefined },
-  running: number,
-  jobs: number,
-): Promise<void> {
-  const load = await facts.load(running);
-  const closed = owner.closed();
-  const emulated = facts.emulated();
-  net.publish({
-    ...facts.capability,
-    agentVersion: AGENT_VERSION,
-    load,
-    speed: facts.speed(),
-    ...(Object.keys(emulated).length === 0 ? {} : { emulated }),
-    ...(owner.tags.length === 0 ? {} : { tags: [...owner.tags] }),
-    ...(closed === undefined ? {} : { closed }),
-    jobs,
-  });
-}
-
-/** Whether this agent's daemon lets it build input-addressed derivations and import what it has verified itself. */
-async function probeTrust(options: { socketPath?: string }): Promise<DaemonClient['trust']> {
-  const client = await DaemonClient.connect(options);
-  try {
-    // Before 1.35 the daemon does not say; root is always trusted.
-    if (client.trust === 'unknown') return process.getuid?.() === 0 ? 'trusted' : 'untrusted';
-    return client.trust;
-  } finally {
-    client.close();
-  }
 }

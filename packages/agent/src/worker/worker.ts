@@ -8,16 +8,17 @@ import {
   type WorkerState,
 } from '@mesh/schedule';
 import type { HomeMessage, LeaseMessage, WorkerMessage } from '@mesh/wire';
-import { AgentError } from '../errors.ts';
 import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
+import { effectMessage } from './effect-message.ts';
 import { type BuildSurroundings, HeldLease, type InputFetcher } from './held-lease.ts';
 import { type Introduction, Introductions } from './introduction.ts';
 import { introduceTo, type MachineIdentity, type MachineNews } from './machine-introduction.ts';
 import type { Offer } from './offer.ts';
 import type { OutputKeeper } from './output-keeper.ts';
 import type { OutputRoots } from './output-roots.ts';
+import { RefusedForRoom } from './refused-for-room.ts';
 import type { BuildSettings } from './run-build.ts';
 import { wireOutcome } from './wire-outcome.ts';
 
@@ -41,9 +42,6 @@ export interface WorkerComponents {
   missingPaths(error: unknown): string[];
 }
 
-/** Derivations remembered that were given back for want of disk. */
-const MAX_TOO_LARGE = 1_000;
-
 /**
  * The part of an agent that runs derivations, for its own home and for others: carries out what the worker state machine decides,
  * over one channel to each home.
@@ -56,8 +54,7 @@ export class Worker {
   readonly #channels = new Map<string, WorkChannel<WorkerMessage, HomeMessage>>();
   readonly #introductions: Introductions;
   readonly #held = new Map<string, HeldLease>();
-  /** Derivations the disk had no room for: coming again they count as failed here, or they would come for ever. */
-  readonly #tooLarge = new Set<string>();
+  readonly #refused = new RefusedForRoom();
   #offer: Offer;
   #building = 0;
   #idle: (() => void)[] = [];
@@ -192,19 +189,10 @@ export class Worker {
   #perform(effect: Exclude<WorkerMachineEffect, { type: 'wake-at' }>): void {
     switch (effect.type) {
       case 'steal':
-        this.#send(effect.home, { type: 'steal', request: effect.request, ahead: effect.ahead });
-        break;
       case 'unsteal':
-        this.#send(effect.home, { type: 'unsteal', request: effect.request });
-        break;
       case 'started':
-        this.#send(effect.home, { type: 'started', lease: effect.lease, attempt: effect.attempt });
-        break;
       case 'heartbeat':
-        this.#send(effect.home, {
-          type: 'heartbeat',
-          leases: effect.leases.map(({ lease, attempt }) => ({ lease, attempt })),
-        });
+        this.#send(effect.home, effectMessage(effect));
         break;
       case 'returned':
         this.#returned(effect);
@@ -255,22 +243,15 @@ export class Worker {
     const { drvPath } = held.message;
     try {
       await held.fetch();
-      this.#tooLarge.delete(drvPath);
+      this.#refused.forget(drvPath);
       this.#dispatch({ type: 'inputs-ready', lease });
     } catch (error) {
       if (held.aborted) return;
       held.missing = this.#components.missingPaths(error);
       const message = (error instanceof Error ? error.message : String(error)).slice(0, 4_000);
       this.#components.logger.warn({ drvPath, err: error }, 'inputs could not be fetched');
-      const noRoom = error instanceof AgentError && error.code === 'WORK_NO_ROOM';
-      const again = this.#tooLarge.has(drvPath);
-      if (noRoom && this.#tooLarge.size < MAX_TOO_LARGE) this.#tooLarge.add(drvPath);
-      this.#dispatch({
-        type: 'inputs-failed',
-        lease,
-        message,
-        reason: noRoom && !again ? 'busy' : 'machine',
-      });
+      const reason = this.#refused.reason(drvPath, error);
+      this.#dispatch({ type: 'inputs-failed', lease, message, reason });
     }
   }
 
