@@ -11,7 +11,10 @@ export function advertise(step: Step, peerId: PeerId, work: boolean): void {
   if (work) state.advertisedTo.add(peerId);
   else state.advertisedTo.delete(peerId);
   const weight = weightOf(step);
-  if (worker !== undefined) worker.appetite = work ? { hungry: false, weight, since: undefined } : undefined;
+  if (worker !== undefined) {
+    worker.appetite = work ? { hungry: false, weight, since: undefined } : undefined;
+    worker.requestsDueSince = step.now;
+  }
   say(step, peerId, work, false, weight);
 }
 

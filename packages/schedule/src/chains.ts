@@ -1,5 +1,5 @@
 import { CHAIN_LINK_MS, CHAIN_MS, EQUAL_BYTES, MAX_CHAIN } from './constants.ts';
-import { missingBytes } from './estimates.ts';
+import { missingBytes, workMs } from './estimates.ts';
 import type { Derivation, Lease, WorkerRecord } from './home-state.ts';
 import { grant } from './lease-table.ts';
 import type { Candidate } from './placement.ts';
@@ -17,7 +17,7 @@ export function chain(round: Round, first: Lease, worker: WorkerRecord, at: Cand
   for (let links = 1; links < MAX_CHAIN; links++) {
     const next = successor(round, last, worker);
     if (next === undefined) return;
-    const expectedMs = next.predictedMs / at.speed;
+    const expectedMs = workMs(next, first.cores) / at.speed;
     totalMs += expectedMs;
     if (expectedMs > CHAIN_LINK_MS || totalMs > CHAIN_MS) return;
     last = grant(round.step, next, worker, {

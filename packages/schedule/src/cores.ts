@@ -1,7 +1,9 @@
 import { usableCores } from './estimates.ts';
 import type { Derivation, HomeState, WorkerRecord } from './home-state.ts';
-import { coresOf, type Round } from './round.ts';
+import { coresOf, coresTaken, type Round } from './round.ts';
 
+/** Share of the longest path that counts as being on it. */
+const NEAR_PATH = 0.8;
 const HEADROOM = 1.25;
 /** Builds seen in this job before those nobody knows are taken to be like them. */
 const TELLING_BUILDS = 4;
@@ -14,19 +16,21 @@ export function coresFor(round: Round, derivation: Derivation, worker: WorkerRec
   const { state } = round.step;
   const all = coresOf(worker);
   if (derivation.alone || all === 1) return all;
-  let used = 0;
-  let links = 0;
-  for (const lease of worker.leases.values()) {
-    if (lease.follows === undefined) used += lease.cores;
-    else links++;
-  }
-  const others = state.ready - 1 + state.leases.size - links;
-  const free = Math.max(1, all - used);
+  const others = state.ready - 1 + state.leases.size;
+  const free = Math.max(1, all - coresTaken(worker));
   const width = widthOf(round);
   if (others <= 0 && width < 1.5) return free;
   const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
-  const wanted = Math.min(share, usableCores(derivation) ?? usualCores(state) ?? share);
+  const usable = usableCores(derivation) ?? usualCores(state);
+  const wanted = isUrgent(round, derivation) ? (usable ?? share) : Math.min(share, usable ?? share);
   return Math.max(1, Math.min(wanted, free));
+}
+
+/** The job's end hangs on it: the longest path, not the amount of work, decides, and it is on it or near. */
+function isUrgent(round: Round, { bLevelMs, work }: Derivation): boolean {
+  const { path, area } = round.jobEnd;
+  const { now } = round.step;
+  return path > area && bLevelMs / Math.max(0.001, work.topSpeed) >= NEAR_PATH * (path - now);
 }
 
 /** How many derivations the rest of the work could build at once on average: its area over its longest path. */

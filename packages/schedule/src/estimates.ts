@@ -9,6 +9,7 @@ import { correctionOf } from './experience.ts';
 import type { Derivation, HomeState, Lease, WorkerRecord } from './home-state.ts';
 import { wallMsOn } from './prediction-cores.ts';
 import { medianResidualMs } from './residual.ts';
+import type { DerivationNode, WorkerInfo } from './types.ts';
 
 /** Below this share of parallel work a second core is not worth having. */
 const SERIAL_SHARE = 0.05;
@@ -28,19 +29,29 @@ export function claimedSpeed({ info }: WorkerRecord, system: string): number {
 }
 
 /** What a build takes on a machine of speed 1 with this many cores. */
-export function workMs(derivation: Derivation, cores: number): number {
-  const share = parallelShareOf(derivation);
-  return share === 0 ? derivation.predictedMs : wallMsOn(derivation.predictedMs, share, cores);
+export function workMs({ node }: Pick<Derivation, 'node'>, cores: number): number {
+  const share = parallelShareOf(node);
+  return share === 0 ? node.predictedMs : wallMsOn(node.predictedMs, share, cores);
 }
 
-function parallelShareOf({ node }: Derivation): number {
+/** What a build takes on a machine of speed 1 with as many cores as any machine has for it. */
+export function shortestMs(state: HomeState, node: DerivationNode): number {
+  return workMs({ node }, Math.min(usableCores({ node }) ?? 1, state.mostCores));
+}
+
+/** Builds a machine can have in progress at full speed: between its slots and, where builds use several, its cores. */
+export function parallelismOf({ slots, cores }: WorkerInfo): number {
+  return cores === undefined || cores <= slots ? slots : (slots + cores) / 2;
+}
+
+function parallelShareOf(node: DerivationNode): number {
   const known = node.history?.parallelShare;
   if (known !== undefined) return known;
   return node.requiredFeatures.includes('big-parallel') ? GIANT_PARALLEL_SHARE : 0;
 }
 
 /** Cores such a build makes good use of: with more, each would idle more than half of the time. Undefined where nobody knows. */
-export function usableCores({ node }: Derivation): number | undefined {
+export function usableCores({ node }: Pick<Derivation, 'node'>): number | undefined {
   const { parallelShare, busyCores } = node.history ?? {};
   if (parallelShare !== undefined) {
     if (parallelShare < SERIAL_SHARE) return 1;
@@ -56,8 +67,8 @@ export function spreadOf({ node }: Derivation): number {
 }
 
 /** Known to be so short that moving its inputs is never worth it. */
-export function isCrumb({ node, predictedMs }: Derivation): boolean {
-  return predictedMs < CRUMB_MS && node.history !== undefined && node.history.basis !== 'cold';
+export function isCrumb({ node }: Derivation): boolean {
+  return node.predictedMs < CRUMB_MS && node.history !== undefined && node.history.basis !== 'cold';
 }
 
 /** Bytes of a derivation's inputs, among those built for this home's jobs, that the worker lacks. */

@@ -3,6 +3,7 @@ import type { DrvPath } from './types.ts';
 /** What the graph keeps in each of its vertices; the owner's vertex type has more. */
 export interface Vertex<Self> {
   readonly drvPath: DrvPath;
+  /** At the shortest: what counts on a longest path. */
   predictedMs: number;
   /** Known ones only; filled by the graph. */
   readonly dependencies: Self[];

@@ -150,8 +150,8 @@ export interface WorkerRecord {
   /** What its claimed speed is to be multiplied with; valid while `correctedAt` is the state's `speeds`. */
   correction: number;
   correctedAt: number;
-  /** When a lease of it ended last: its next request is on the way. */
-  endedAt: number;
+  /** When it last had reason to send requests: it heard of work, or a lease ended. They are on their way for a moment. */
+  requestsDueSince: number;
   /** What it was told last of this home's appetite. */
   appetite: Appetite | undefined;
 }
@@ -241,6 +241,8 @@ export interface HomeState {
   /** Cores kept busy per build, over builds that could have used more than one: for those nobody knows. */
   readonly parallelism: Experience;
   readonly racing: RacingRecord;
+  /** Of the machine that has most. */
+  mostCores: number;
   /** Changes when a worker comes, goes or changes. */
   generation: number;
   /** Changes when a worker's speed does, or what is known of it. */
@@ -286,6 +288,7 @@ export function initialHome(init: HomeInit): HomeState {
     experience: { weight: 0, sum: 0 },
     parallelism: { weight: 0, sum: 0 },
     racing: { slotMs: 0, countedAt: 0, wastedMs: 0, won: 0, lost: 0 },
+    mostCores: 1,
     generation: 1,
     speeds: 1,
     unlearned: 0,

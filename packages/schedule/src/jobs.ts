@@ -1,5 +1,6 @@
 import { advertise } from './appetite.ts';
 import { CycleError } from './errors.ts';
+import { shortestMs } from './estimates.ts';
 import type { JobEvent } from './home-protocol.ts';
 import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
@@ -80,7 +81,7 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
   const dependencies = new Set(node.dependencies);
   const derivation: Derivation = {
     drvPath: node.drvPath,
-    predictedMs: node.predictedMs,
+    predictedMs: shortestMs(state, node),
     dependencies: [],
     dependants: [],
     bLevelMs: 0,
@@ -129,9 +130,9 @@ function predictAnew(
 ): void {
   const derivation = state.graph.get(drvPath);
   if (derivation === undefined || (derivation.status !== 'waiting' && derivation.status !== 'ready')) return;
-  derivation.work.remainingMs += predictedMs - derivation.predictedMs;
-  derivation.predictedMs = predictedMs;
+  derivation.work.remainingMs += predictedMs - derivation.node.predictedMs;
   derivation.node = { ...derivation.node, predictedMs, history };
+  derivation.predictedMs = shortestMs(state, derivation.node);
   derivation.alone ||= history?.ranOutOfMemory ?? false;
   state.graph.reweighed(derivation);
 }

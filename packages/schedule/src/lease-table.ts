@@ -76,7 +76,7 @@ export function endLease(step: Step, lease: Lease): void {
   const worker = state.workers.get(lease.peerId);
   if (worker !== undefined) {
     worker.leases.delete(lease.lease);
-    worker.endedAt = now;
+    worker.requestsDueSince = now;
   }
   derivation.leases.splice(derivation.leases.indexOf(lease), 1);
   if (derivation.leases.length === 0) derivation.status = 'waiting';

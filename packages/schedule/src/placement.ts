@@ -11,7 +11,7 @@ import { coresFor } from './cores.ts';
 import { fetchMs, isCrumb, missingBytes, spreadOf, usableCores, workMs } from './estimates.ts';
 import type { Derivation, Step, WorkerRecord } from './home-state.ts';
 import { selects } from './machine-selector.ts';
-import type { Round } from './round.ts';
+import { coresOf, coresTaken, type Round } from './round.ts';
 
 /** Machines this close to the fastest are as good. */
 const FASTEST = 0.9;
@@ -50,6 +50,7 @@ export function takesNow(worker: WorkerRecord, derivation: Derivation): boolean 
   return (
     worker.ahead.length > 0 &&
     worker.leases.size < worker.info.slots &&
+    coresTaken(worker) < coresOf(worker) &&
     derivation.local.has(worker.info.peerId)
   );
 }
@@ -81,7 +82,7 @@ export function choose(round: Round, derivation: Derivation): Choice {
       if (
         bestFree !== undefined &&
         !isPreferred(derivation, worker) &&
-        speed * (bestFree.endAt - step.now) < derivation.predictedMs &&
+        speed * (bestFree.endAt - step.now) < derivation.node.predictedMs &&
         usableCores(derivation) === 1
       )
         continue;

@@ -1,5 +1,5 @@
 import { eligible } from './eligibility.ts';
-import { speedOn } from './estimates.ts';
+import { parallelismOf, speedOn } from './estimates.ts';
 import { Heap } from './heap.ts';
 import {
   type Derivation,
@@ -38,7 +38,7 @@ export function reclass(step: Step, derivation: Derivation): void {
 /** Counts an unfinished derivation in. */
 export function enterClass(derivation: Derivation, work: WorkClass): void {
   work.members++;
-  work.remainingMs += derivation.predictedMs;
+  work.remainingMs += derivation.node.predictedMs;
 }
 
 /** Counts out a derivation that is finished or given up. */
@@ -48,7 +48,7 @@ export function leaveClass(state: HomeState, derivation: Derivation): void {
 
 function leave(state: HomeState, derivation: Derivation, work: WorkClass): void {
   work.members--;
-  work.remainingMs -= derivation.predictedMs;
+  work.remainingMs -= derivation.node.predictedMs;
   if (work.members === 0) state.classes.delete(work.key);
 }
 
@@ -128,7 +128,7 @@ export function ableWorkers(state: HomeState, work: WorkClass): readonly WorkerR
     for (const [index, worker] of work.able.entries()) {
       const speed = work.ableSpeeds[index]!;
       work.topSpeed = Math.max(work.topSpeed, speed);
-      work.capacity += speed * worker.info.slots;
+      work.capacity += speed * parallelismOf(worker.info);
     }
   }
   return work.able;

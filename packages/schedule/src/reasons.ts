@@ -48,8 +48,8 @@ export function raceReason(
   return `Races ${holder}, where it has run for ${seconds(running)} of the expected ${seconds(lease.expectedMs)}: ${info.name} has nothing else to do and should end in ${seconds(tookMs)}, ${seconds(gainMs)} sooner.`;
 }
 
-export function prediction({ node, predictedMs }: Derivation): string {
-  const { history } = node;
+export function prediction({ node }: Derivation): string {
+  const { history, predictedMs } = node;
   const builds = (count: number) => `${count} build${count === 1 ? '' : 's'}`;
   switch (history?.basis) {
     case 'name':

@@ -1,9 +1,9 @@
-import { endsAt, speedOn } from './estimates.ts';
+import { endsAt, parallelismOf, speedOn } from './estimates.ts';
 import type { Lease, Step, WorkClass, WorkerRecord } from './home-state.ts';
 import { tailMs } from './placement.ts';
 import { ableWorkers, firstOf } from './ready-queue.ts';
 
-/** A worker that came, or had a lease end, this recently: its next request is still on its way. */
+/** A worker that heard of work, or had a lease end, this recently: its requests are still on their way. */
 export const REQUEST_UNDER_WAY_MS = 250;
 const REQUEST_MS = 5;
 /** Slots that other homes have: nobody knows for how long. */
@@ -67,7 +67,7 @@ export class Round {
       for (const worker of state.workers.values()) {
         slots += worker.info.slots;
         cores += coresOf(worker);
-        capacity += speedOn(state, worker, worker.info.systems[0] ?? 'builtin') * worker.info.slots;
+        capacity += speedOn(state, worker, worker.info.systems[0] ?? 'builtin') * parallelismOf(worker.info);
       }
       this.#mesh = { slots, cores, capacity };
     }
@@ -166,6 +166,13 @@ export function coresOf({ info }: WorkerRecord): number {
   return Math.max(1, info.cores ?? info.slots);
 }
 
+/** Cores its leases from this home were given. */
+export function coresTaken({ leases }: WorkerRecord): number {
+  let taken = 0;
+  for (const lease of leases.values()) if (lease.follows === undefined) taken += lease.cores;
+  return taken;
+}
+
 /** When each of a worker's slots comes free, soonest first; never empty. Notes in `ends` when what was sent ahead is over. */
 function slotTimes(worker: WorkerRecord, now: number, ends: Map<Lease, number>): number[] {
   const slots: number[] = worker.free.map(() => now);
@@ -176,13 +183,13 @@ function slotTimes(worker: WorkerRecord, now: number, ends: Map<Lease, number>):
     else if (lease.ahead && lease.startedAt === undefined) waiting.push(lease);
     else slots.push(endsAt(lease, now));
   }
-  if (
-    slots.length < worker.info.slots &&
-    worker.free.length === 0 &&
-    worker.info.closed === undefined &&
-    now - worker.endedAt < REQUEST_UNDER_WAY_MS
-  )
-    slots.push(now + REQUEST_MS);
+  if (worker.info.closed === undefined && now - worker.requestsDueSince < REQUEST_UNDER_WAY_MS) {
+    const due = Math.min(
+      worker.info.slots - slots.length,
+      coresOf(worker) - coresTaken(worker) - worker.free.length,
+    );
+    for (let i = 0; i < due; i++) slots.push(now + REQUEST_MS);
+  }
   if (slots.length === 0) slots.push(now + FOREIGN_SLOT_MS);
   slots.sort((a, b) => a - b);
   for (const lease of waiting) {

@@ -27,7 +27,7 @@ export interface DerivationNode {
   /** Other derivations of the job that must be built first; they may arrive later than this node. */
   readonly dependencies: readonly DrvPath[];
   readonly place: Place;
-  /** Median wall time on a machine of speed 1. */
+  /** Median wall time with one core of a machine of speed 1. */
   readonly predictedMs: number;
   /** What else is remembered of builds of this name; absent where nothing is. */
   readonly history?: BuildHistory | undefined;

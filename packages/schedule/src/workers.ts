@@ -8,6 +8,7 @@ import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
 import { Recent } from './recent.ts';
+import { coresOf } from './round.ts';
 import type { PeerId, RequestId, WorkerInfo } from './types.ts';
 
 /** Carries out what happens to a worker and its parked requests. */
@@ -50,7 +51,7 @@ function workerUp(step: Step, info: WorkerInfo): void {
       experience: { weight: 0, sum: 0 },
       correction: 1,
       correctedAt: 0,
-      endedAt: step.now,
+      requestsDueSince: step.now,
       appetite: undefined,
     });
     workersChanged(step);
@@ -90,6 +91,9 @@ function abilityOf(info: WorkerInfo): string {
 }
 
 function workersChanged(step: Step): void {
+  step.state.mostCores = 1;
+  for (const worker of step.state.workers.values())
+    step.state.mostCores = Math.max(step.state.mostCores, coresOf(worker));
   step.state.generation++;
   for (const work of step.state.classes.values()) noteImpossible(step, work);
 }

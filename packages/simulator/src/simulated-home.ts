@@ -17,6 +17,9 @@ import type { SimulatedJob, Task } from './workload.ts';
 type WithoutNow<T> = T extends unknown ? Omit<T, 'now'> : never;
 type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
 
+/** What Nix takes to evaluate at the least: workers are called meanwhile. */
+const EVALUATION_MS = 50;
+
 /** A lease on its way to a worker. */
 export interface Grant {
   readonly effect: Effect<'grant'>;
@@ -90,8 +93,11 @@ export class SimulatedHome {
       if (other !== this) this.dispatch({ type: 'home-up', from: other.peerId });
     this.dispatch({ type: 'job-added', job: id, options });
     const derivations = tasks.map((task) => this.#components.tasks[task]!.node);
-    this.dispatch({ type: 'derivations-added', job: id, derivations });
-    this.dispatch({ type: 'job-sealed', job: id });
+    const { clock } = this.#components;
+    clock.at(clock.now + EVALUATION_MS, () => {
+      this.dispatch({ type: 'derivations-added', job: id, derivations });
+      this.dispatch({ type: 'job-sealed', job: id });
+    });
   }
 
   /** Machines said to have the outputs of a task. */
