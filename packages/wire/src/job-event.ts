@@ -92,7 +92,7 @@ export const jobEventSchema = v.variant('type', [
     /** The wanted outputs that exist at home now. */
     outputs: v.array(v.object({ drvPath: v.string(), outputs: v.record(v.string(), v.string()) })),
     failed: v.array(v.string()),
-    /** No build failed: no machine could build what is in `failed`. */
+    /** No build failed: what is in `failed` no machine could build, or every machine failed at it, or its graph is wrong. */
     noMachine: v.optional(v.boolean()),
     report: jobReportSchema,
   }),

@@ -107,7 +107,7 @@ function interrupted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** The renderer has said which builds, and why. No build failed where no machine could try. */
+/** The renderer has said which builds, and why. No build failed where no machine could try, or all failed. */
 function buildFailed({ noMachine }: JobFinished): CliError {
   const exitCode = noMachine === true ? EXIT.failure : EXIT.buildFailed;
   return new CliError('BUILD_FAILED', exitCode, 'a build failed', { silent: true });

@@ -58,6 +58,7 @@ function planned(name: string, more: Partial<PlannedDerivation> = {}): PlannedDe
     },
     bytes: new Uint8Array(),
     method: 'build',
+    shape: { inputs: 0, local: false, download: false },
     inputs: [],
     ...more,
   };
@@ -163,6 +164,23 @@ describe('a worker', () => {
     // Nothing has happened since.
     clock.pass(1_000);
     expect(notes.changed()).toEqual([]);
+  });
+
+  it('has the link that its fetches came to; the home hears of it once that is another one', () => {
+    const fetched = (mib: number, fetchMs: number) =>
+      result(5_000, { fetchMs, fetched: [{ peer: BOB, bytes: mib * 2 ** 20 }] });
+    expect(notes.judge(worker(ALICE)).linkBytesPerMs).toBeUndefined();
+    notes.changed();
+    for (let i = 0; i < 10; i++) notes.result(planned('zlib-1.3'), ALICE, 1, fetched(100, 10_000));
+    clock.pass(1_000);
+    const [alice] = notes.changed();
+    expect(alice?.linkBytesPerMs).toBeGreaterThan(9_000);
+    expect(alice?.linkBytesPerMs).toBeLessThan(12_000);
+    notes.result(planned('zlib-1.3'), ALICE, 1, fetched(100, 10_500));
+    clock.pass(1_000);
+    expect(notes.changed(), 'about the same').toEqual([]);
+    notes.forget(ALICE);
+    expect(notes.judge(worker(ALICE)).linkBytesPerMs, 'back again').toBeGreaterThan(9_000);
   });
 
   it('that only emulates a system has a speed of its own for it', () => {

@@ -1,27 +1,34 @@
 import type { Clock } from '@mesh/net';
 import { derivationOptions } from '@mesh/nix';
-import type { WorkerInfo } from '@mesh/schedule';
+import { DEFAULT_LINK_BYTES_PER_MS, type WorkerInfo } from '@mesh/schedule';
 import type { WorkerMessage } from '@mesh/wire';
 import type { DifferingOutput, History } from '../history/history.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
+import { LinkRates } from './link-rates.ts';
 
 type Result = Extract<WorkerMessage, { type: 'result' }>;
 
-/** The part of {@link History} that a home writes to, and asks for speeds. */
-export type HomeHistory = Pick<History, 'noteDifference' | 'noteOutputs' | 'noteRace' | 'record' | 'speedOf'>;
+/** The part of {@link History} that a home writes to, and asks for speeds and predictions. */
+export type HomeHistory = Pick<
+  History,
+  'noteDifference' | 'noteOutputs' | 'noteRace' | 'onRecorded' | 'predict' | 'record' | 'speedOf'
+>;
 
 /** A learned speed counts as another one beyond this: decisions do not hang on less. */
 const SPEED_CHANGE = Math.log(1.05);
+/** So does the rate of a link. */
+const LINK_CHANGE = Math.log(1.2);
 /** Speeds are compared this often while builds end. */
 const REVIEW_INTERVAL_MS = 1_000;
 
 /**
  * What a home writes down of the builds that end for it, and what it makes of workers by what was written down before: the speed a
- * worker claims is replaced by the one its builds have.
+ * worker claims is replaced by the one its builds have, and the rate of its link is what its fetches came to.
  */
 export class BuildNotes {
   readonly #history: HomeHistory;
   readonly #clock: Clock;
+  readonly #links = new LinkRates();
   /** Workers as they describe themselves, and as they were judged last. */
   readonly #workers = new Map<string, { said: WorkerInfo; judged: WorkerInfo }>();
   #reviewedAt = Number.NEGATIVE_INFINITY;
@@ -42,7 +49,7 @@ export class BuildNotes {
     this.#workers.delete(peerId);
   }
 
-  /** Workers whose speed is not what it was when they were judged. Looks about once a second. */
+  /** Workers whose speed or link is not what it was when they were judged. Looks about once a second. */
   changed(): WorkerInfo[] {
     const now = this.#clock.monotonic();
     if (now - this.#reviewedAt < REVIEW_INTERVAL_MS) return [];
@@ -59,7 +66,13 @@ export class BuildNotes {
     grantedCores: number,
     message: Result,
   ): DifferingOutput[] {
-    const { outcome, buildMs } = message;
+    const { outcome, buildMs, fetched, fetchMs } = message;
+    if (fetchMs !== undefined)
+      this.#links.fetched(
+        peerId,
+        fetched.reduce((sum, { bytes }) => sum + bytes, 0),
+        fetchMs,
+      );
     const outOfMemory = outcome.type === 'machine-failure' && outcome.outOfMemory === true;
     // Fetched from a substituter, or given up by a machine: no build that tells anything.
     if (planned.method !== 'build' || (outcome.type === 'machine-failure' && !outOfMemory)) return [];
@@ -111,14 +124,17 @@ export class BuildNotes {
               Math.min(1, this.#history.speedOf(said.peerId, claimed * factor, system) / speed),
             ]),
           );
-    return { ...said, speed, ...(emulated === undefined ? {} : { emulated }) };
+    const linkBytesPerMs = this.#links.rateOf(said.peerId);
+    return { ...said, speed, linkBytesPerMs, ...(emulated === undefined ? {} : { emulated }) };
   }
 }
 
 function differs(one: WorkerInfo, other: WorkerInfo): boolean {
-  const apart = (a = 1, b = 1) => Math.abs(Math.log(a / b)) > SPEED_CHANGE;
+  const apart = (a = 1, b = 1, enough = SPEED_CHANGE) => Math.abs(Math.log(a / b)) > enough;
+  const links = [one, other].map(({ linkBytesPerMs = DEFAULT_LINK_BYTES_PER_MS }) => linkBytesPerMs);
   return (
     apart(one.speed, other.speed) ||
+    apart(links[0], links[1], LINK_CHANGE) ||
     Object.entries(other.emulated ?? {}).some(([system, factor]) => apart(one.emulated?.[system], factor))
   );
 }

@@ -40,7 +40,7 @@ export function asJobsSeeIt(
       return {
         ...{ outcome: 'failed', peerId: outcome.peerId ?? null, ...lease, buildMs, fetched },
         message: outcome.message,
-        noMachine: outcome.kind === 'impossible',
+        noMachine: outcome.kind !== 'build',
       };
     case 'built':
       return {

@@ -1,5 +1,6 @@
 import type { Clock, Logger, MeshNet } from '@mesh/net';
 import {
+  explainWaiting,
   type HomeEffect,
   type HomeEvent,
   type HomeState,
@@ -16,6 +17,7 @@ import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import { BuildNotes, type HomeHistory } from './build-notes.ts';
 import { carryOut } from './carry-out.ts';
 import { Claims } from './claims.ts';
+import { FreshPredictions } from './fresh-predictions.ts';
 import { Grants } from './grants.ts';
 import { type HearingTools, hearWorker } from './hear-worker.ts';
 import { Holders } from './holders.ts';
@@ -59,6 +61,7 @@ export class Home {
   readonly #grants = new Grants();
   readonly #leaseNews = new LeaseNews(this.#grants, this.#runs);
   readonly #notes: BuildNotes;
+  readonly #predictions: FreshPredictions;
   readonly #ownSlots: OwnSlots;
 
   constructor(init: HomeInit, components: HomeComponents) {
@@ -71,6 +74,10 @@ export class Home {
       for (const job of this.#runs.jobs()) job.homeSlots(free);
     });
     const dispatch = (event: WithoutNow<HomeEvent>): void => this.#loop.dispatch(event);
+    this.#predictions = this.#freshPredictions();
+    components.history.onRecorded(() => {
+      if (this.#runs.size > 0) this.#predictions.learned();
+    });
     this.#claims = new Claims({ net, clock, logger, dispatch });
     const hearing = this.#hearing(dispatch);
     this.#links = new WorkerLinks({
@@ -106,6 +113,7 @@ export class Home {
   /** Takes leave of the workers. What they were told before, that leases are cancelled above all, has arrived when this resolves. */
   async stop(): Promise<void> {
     this.#loop.stop();
+    this.#predictions.stop();
     await this.#links.leave();
   }
 
@@ -169,11 +177,12 @@ export class Home {
     this.#loop.dispatch({ type: 'job-cancelled', job: runId });
   }
 
-  /** What a derivation that no machine has yet waits for: a sentence, where there is more to say than what it needs. */
+  /** What a derivation that no machine has yet waits for, in a sentence; undefined where the scheduler does not know it. */
   explain(drvPath: string): string | undefined {
     const derivation = this.#state.graph.get(drvPath);
     const other = derivation?.claim.deferredTo;
-    if (derivation === undefined || other === undefined || derivation.status !== 'waiting') return undefined;
+    if (other === undefined || derivation?.status !== 'waiting')
+      return explainWaiting(this.#state, drvPath, this.#components.clock.monotonic());
     return `${this.#nameOf(other)} builds it for a job of its own; this job takes what comes of that.`;
   }
 
@@ -192,6 +201,26 @@ export class Home {
       workerUp: (worker) => this.#workerUp(worker),
       dispatch,
     };
+  }
+
+  #freshPredictions(): FreshPredictions {
+    const { clock, history } = this.#components;
+    return new FreshPredictions({
+      clock,
+      planned: () => this.#plans.all(),
+      isOpen: (drvPath) => {
+        const status = this.#state.graph.get(drvPath)?.status;
+        return status === 'waiting' || status === 'ready';
+      },
+      predict: ({ node, derivation, shape }) => history.predict(node.name, derivation.system, shape),
+      changed: (predictions) => {
+        for (const [drvPath, prediction] of predictions) {
+          this.#plans.predicted(drvPath, prediction);
+          for (const job of this.#runs.jobs()) job.predicted(drvPath, prediction);
+        }
+        this.#loop.dispatch({ type: 'predictions-changed', predictions });
+      },
+    });
   }
 
   #workerUp(worker: WorkerInfo): void {

@@ -1,3 +1,4 @@
+import type { DerivationNode } from '@mesh/schedule';
 import type { PlannedDerivation } from '../job/planner.ts';
 
 /** The derivations of the jobs under way, and which of them makes which path. */
@@ -14,6 +15,16 @@ export class Plans {
 
   of(drvPath: string): PlannedDerivation | undefined {
     return this.#planned.get(drvPath);
+  }
+
+  all(): Iterable<PlannedDerivation> {
+    return this.#planned.values();
+  }
+
+  /** What is predicted of a derivation now. */
+  predicted(drvPath: string, prediction: Pick<DerivationNode, 'predictedMs' | 'history'>): void {
+    const planned = this.#planned.get(drvPath);
+    if (planned !== undefined) planned.node = { ...planned.node, ...prediction };
   }
 
   /** The derivation with this output. */

@@ -1,4 +1,4 @@
-import type { WorkerInfo } from '@mesh/schedule';
+import type { DerivationNode, WorkerInfo } from '@mesh/schedule';
 import type { BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mesh/wire';
 import { about, JobLeases } from './job-leases.ts';
 import { JobLogs } from './job-logs.ts';
@@ -144,7 +144,7 @@ export class Job {
       buildMs: number;
       fetched: readonly { peer: string; bytes: number }[];
       message?: string;
-      /** It failed because no machine could build it. */
+      /** It failed, but no build of it did: no machine could build it, or all failed at it. */
       noMachine?: boolean;
       outputs?: ReadonlyMap<string, string>;
       outputBytes?: number;
@@ -181,6 +181,12 @@ export class Job {
       ...(end.message === undefined ? {} : { message: end.message }),
       ...(tail === undefined ? {} : { logTail: tail }),
     });
+  }
+
+  /** More is known of a derivation that no machine has yet. */
+  predicted(drvPath: string, prediction: Pick<DerivationNode, 'predictedMs' | 'history'>): void {
+    const timeline = this.timelines.get(drvPath);
+    if (timeline !== undefined) timeline.node = { ...timeline.node, ...prediction };
   }
 
   /** A finished derivation whose outputs were lost with their machine is to be built again. */

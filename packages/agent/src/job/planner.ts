@@ -16,6 +16,8 @@ export interface PlannedDerivation {
   /** The `.drv` file as it stands in the store. */
   bytes: Uint8Array;
   method: 'build' | 'realise';
+  /** What a prediction goes by where there is no history. */
+  shape: DerivationShape;
   /** Paths this derivation reads: its sources and the wanted outputs of its input derivations (where known in advance). */
   inputs: string[];
 }
@@ -174,6 +176,11 @@ export class Planner {
       inputs.push(...(paths ?? []));
     }
     const outputPaths = [...derivation.outputs.values()].map((output) => output.path);
+    const shape = {
+      inputs: derivation.inputDrvs.size,
+      local: options.preferLocalBuild || options.isBuiltin,
+      download: options.isFixedOutput,
+    };
     const stays = options.isFixedOutput || options.preferLocalBuild || options.noChroot || options.isBuiltin;
     return {
       node: {
@@ -184,27 +191,18 @@ export class Planner {
         requiredFeatures: offered ? [] : options.requiredSystemFeatures,
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
-        ...(offered ? { predictedMs: 0 } : this.#predict(drvPath, derivation, options)),
+        ...(offered
+          ? { predictedMs: 0 }
+          : this.#components.predict(derivationName(drvPath), derivation.system, shape)),
         outputs: outputPaths.filter((path) => path !== ''),
         avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],
       },
       derivation,
       bytes,
+      shape,
       method: realise ? 'realise' : 'build',
       inputs: offered ? [] : inputs,
     };
-  }
-
-  #predict(
-    drvPath: string,
-    derivation: Derivation,
-    options: ReturnType<typeof derivationOptions>,
-  ): Prediction {
-    return this.#components.predict(derivationName(drvPath), derivation.system, {
-      inputs: derivation.inputDrvs.size,
-      local: options.preferLocalBuild || options.isBuiltin,
-      download: options.isFixedOutput,
-    });
   }
 
   async #read(drvPath: string): Promise<{ derivation: Derivation; bytes: Uint8Array }> {

@@ -32,7 +32,8 @@ export interface Timeline {
   readonly drvPath: string;
   readonly name: string;
   readonly dependencies: readonly string[];
-  readonly node: DerivationNode;
+  /** With what was predicted last before a machine got it. */
+  node: DerivationNode;
   readonly addedMs: number;
   /** Oldest first; two at a time where machines race. */
   readonly attempts: Attempt[];
