@@ -1,5 +1,6 @@
 import { chain } from './chains.ts';
 import { EQUAL_END_SHARE, MAX_EXAMINED, MAX_EXAMINED_AHEAD } from './constants.ts';
+import { spreadOf } from './estimates.ts';
 import {
   type Derivation,
   type Lease,
@@ -87,7 +88,10 @@ function place(round: Round, top: ReadyEntry, deferred: Set<WorkerRecord>): bool
   const choice = choose(round, derivation);
   const { bestFree, bestBusy } = choice;
   const waiting = bestBusy !== undefined && (bestFree === undefined || bestBusy.rank < bestFree.rank);
-  if (bestFree !== undefined && !(waiting && !isHarmless(round, derivation, bestFree, 1))) {
+  if (
+    bestFree !== undefined &&
+    !(waiting && !isHarmless(round, derivation, bestFree, Math.exp(spreadOf(derivation))))
+  ) {
     const pick = pickFree(round, derivation, choice)!;
     const near = pick.missingBytes === 0 ? undefined : nearestTo(step.state, pick.worker);
     const chosen =
