@@ -20,8 +20,6 @@ export const FORK_SUSPECT_BYTES = 64 * 1024 * 1024;
 export const QEMU_FACTOR = 0.1;
 /** Translation of x86_64 on Apple's processors, until measured. */
 export const ROSETTA_FACTOR = 0.7;
-/** A learned factor below this is a fault of the learning. */
-export const MIN_EMULATION_FACTOR = 0.001;
 
 /** Which power supply is in use is asked this often at most: on macOS it costs a process. */
 export const POWER_INTERVAL_MS = 10_000;

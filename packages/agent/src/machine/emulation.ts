@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MIN_EMULATION_FACTOR, QEMU_FACTOR, ROSETTA_FACTOR } from './constants.ts';
+import { QEMU_FACTOR, ROSETTA_FACTOR } from './constants.ts';
 import { readKernelFile, readKernelFolder } from './kernel-file.ts';
 
 /** A binary format that another program than the kernel runs (binfmt_misc). */
@@ -11,22 +11,19 @@ export interface ForeignFormat {
 }
 
 /**
- * Systems this machine only emulates, each with how fast a build is compared to a native one: as `learned` from builds, else a first
- * guess. What Nix does not offer (`extra-platforms`) stays out, whatever formats the kernel knows.
+ * Systems this machine only emulates, each with a first guess at how fast a build is compared to a native one; homes know better once
+ * there were builds. What Nix does not offer (`extra-platforms`) stays out, whatever formats the kernel knows.
  * @param systems Nix systems it builds for, its own first
  */
 export function emulatedSystems(
   systems: readonly string[],
   formats: readonly ForeignFormat[],
-  learned: ReadonlyMap<string, number> = new Map(),
 ): Record<string, number> {
   const [native = '', ...others] = systems;
   const factors: Record<string, number> = {};
   for (const system of others) {
     const guess = firstGuess(native, system, formats);
-    if (guess === undefined) continue;
-    const factor = learned.get(system) ?? guess;
-    factors[system] = Math.min(1, Math.max(MIN_EMULATION_FACTOR, Number.isFinite(factor) ? factor : guess));
+    if (guess !== undefined) factors[system] = guess;
   }
   return factors;
 }

@@ -101,12 +101,9 @@ export class MachineFacts {
     return this.#power.answer;
   }
 
-  /**
-   * Of the capability's systems those that are only emulated, each with how fast a build is compared to a native one.
-   * @param learned such factors by system, from builds
-   */
-  emulated(learned?: ReadonlyMap<string, number>): Record<string, number> {
-    return emulatedSystems(this.capability.systems, this.#formats, learned);
+  /** Of the capability's systems those that are only emulated, each with a guess at how fast a build is compared to a native one. */
+  emulated(): Record<string, number> {
+    return emulatedSystems(this.capability.systems, this.#formats);
   }
 
   /** Relative to an ordinary machine; 1 until it was measured. */
