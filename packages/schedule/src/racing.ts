@@ -1,19 +1,12 @@
-import {
-  FREE_RACES,
-  HICCUP_FACTOR,
-  HICCUP_SHARE,
-  RACE_GAIN_MS,
-  RACE_GAIN_SHARE,
-  RACE_WASTE_SHARE,
-} from './constants.ts';
+import { FREE_RACES, RACE_GAIN_MS, RACE_GAIN_SHARE, RACE_WASTE_SHARE } from './constants.ts';
 import { coresFor } from './cores.ts';
-import { endsAt, fetchMs, speedOn, spreadOf, workMs } from './estimates.ts';
+import { fetchMs, speedOn, spreadOf, workMs } from './estimates.ts';
 import type { HomeState, Lease, WorkerRecord } from './home-state.ts';
 import { grant } from './lease-table.ts';
 import { tailMs } from './placement.ts';
+import { type Outlook, outlook } from './race-outlook.ts';
 import { ableWorkers } from './ready-queue.ts';
 import { raceReason } from './reasons.ts';
-import { survival } from './residual.ts';
 import type { Round } from './round.ts';
 
 /** A second run of what somebody builds already. */
@@ -40,6 +33,11 @@ export function raceTail(round: Round): void {
       begin(round, race);
     }
   }
+}
+
+/** Of a lease that has started. */
+function outlookOf({ derivation, startedAt, expectedMs }: Lease, now: number): Outlook {
+  return outlook(now - startedAt!, expectedMs, spreadOf(derivation));
 }
 
 function begin(round: Round, race: Race): void {
@@ -70,7 +68,7 @@ function isWorthwhile(round: Round, lease: Lease): boolean {
   const { derivation } = lease;
   if (lease.startedAt === undefined || derivation.node.place !== 'anywhere' || derivation.alone) return false;
   if (derivation.node.history?.neverRace !== undefined) return false;
-  const left = endsAt(lease, round.step.now) - round.step.now;
+  const left = outlookOf(lease, round.step.now).leftMs;
   return left - slackMs(round, lease, left) >= RACE_GAIN_MS;
 }
 
@@ -94,11 +92,12 @@ function raceOf(round: Round, lease: Lease, worker: WorkerRecord): Race | undefi
   if (holder === undefined || lease.startedAt === undefined) return undefined;
   const speed = speedOn(state, worker, derivation.work.system);
   const fetch = fetchMs(derivation, worker);
-  const left = endsAt(lease, now) - now;
+  const ahead = outlookOf(lease, now);
+  const left = ahead.leftMs;
   const expectedMs = secondRunMs(
     lease,
     now,
-    left,
+    ahead,
     speedOn(state, holder, derivation.work.system),
     speed,
     cores,
@@ -111,13 +110,13 @@ function raceOf(round: Round, lease: Lease, worker: WorkerRecord): Race | undefi
 }
 
 /**
- * What the build would take on another machine, knowing that it has not ended yet: either it is longer than predicted,
- * everywhere, or its machine has trouble; each as likely as it was for a build to get this far that way.
+ * What the build would take on another machine, knowing that it has not ended yet: as long there if it is simply long, as
+ * predicted if its machine has trouble.
  */
 function secondRunMs(
   lease: Lease,
   now: number,
-  leftMs: number,
+  { troubled, leftIfLongMs }: Outlook,
   holderSpeed: number,
   speed: number,
   cores: number,
@@ -125,13 +124,9 @@ function secondRunMs(
   const { derivation } = lease;
   const elapsed = now - lease.startedAt!;
   const fresh = workMs(derivation, cores) / speed;
-  const spread = spreadOf(derivation);
-  const long = (1 - HICCUP_SHARE) * survival(elapsed, lease.expectedMs, spread);
-  const trouble = HICCUP_SHARE * survival(elapsed, lease.expectedMs * HICCUP_FACTOR, spread + 0.5);
   const itself = workMs(derivation, lease.cores) / holderSpeed;
   const coreGain = itself === 0 ? 1 : (fresh * speed) / (itself * holderSpeed);
-  const same = ((elapsed + leftMs) * holderSpeed * coreGain) / speed;
-  const troubled = trouble / Math.max(1e-9, trouble + long);
+  const same = ((elapsed + leftIfLongMs) * holderSpeed * coreGain) / speed;
   return troubled * fresh + (1 - troubled) * Math.max(fresh, same);
 }
 
@@ -146,7 +141,7 @@ function isAffordable(round: Round, race: Race): boolean {
     underWay++;
     spent += now - lease.grantedAt;
   }
-  const cost = Math.min(race.expectedMs + race.fetchMs, endsAt(race.lease, now) - now);
+  const cost = Math.min(race.expectedMs + race.fetchMs, outlookOf(race.lease, now).leftMs);
   if (racing.wastedMs + spent + cost <= RACE_WASTE_SHARE * racing.slotMs) return true;
   return underWay === 0 && (racing.lost < FREE_RACES || racing.won * 3 >= racing.lost);
 }
