@@ -47,7 +47,7 @@ export const derivationReportSchema = v.object({
   outcome: v.picklist(['built', 'failed', 'skipped', 'cancelled', 'valid']),
   /** Why it went where it went, one sentence with the numbers used. */
   why: v.string(),
-  /** What was predicted before, on a machine of speed 1. */
+  /** What was predicted last before a machine got it, on a machine of speed 1. */
   predictedMs: v.optional(ms),
   /** Whose times that came from: builds of the very name, of its family, or of anything at all. */
   predictedFrom: v.optional(v.picklist(['name', 'family', 'cold'])),
