@@ -1,7 +1,7 @@
 import { stepHome } from './home.ts';
 import type { HomeEffect, HomeEvent } from './home-protocol.ts';
 import { type HomeState, initialHome } from './home-state.ts';
-import type { DerivationNode, JobOptions, WorkerInfo } from './types.ts';
+import type { BuildHistory, BuildTimings, DerivationNode, JobOptions, WorkerInfo } from './types.ts';
 
 export type Event = HomeEvent extends infer E ? (E extends unknown ? Omit<E, 'now'> : never) : never;
 export type Effect<T extends HomeEffect['type']> = Extract<HomeEffect, { type: T }>;
@@ -48,6 +48,22 @@ export const node = (
   ...more,
 });
 
+/** What is remembered of a name that was built often and always took about as long. */
+export const remembered = (more: Partial<BuildHistory> = {}): BuildHistory => ({
+  basis: 'name',
+  samples: 20,
+  spread: 0.1,
+  ...more,
+});
+
+/** A derivation whose name was built often: `predictedMs` on one core of an ordinary machine. */
+export const known = (
+  drvPath: string,
+  predictedMs: number,
+  dependencies: string[] = [],
+  history: Partial<BuildHistory> = {},
+): DerivationNode => node(drvPath, dependencies, { predictedMs, history: remembered(history) });
+
 export const up = (peerId: string, more: Partial<WorkerInfo> = {}): Event => ({
   type: 'worker-up',
   worker: {
@@ -81,9 +97,31 @@ export function built(drvPath: string, narBytes = 1_000): Event {
   return { type: 'result', peerId, lease, attempt, outcome: { type: 'built', outputs } };
 }
 
+/** The same from one of several that build it, with the hash of what came out and the time it took. */
+export function builtBy(
+  peerId: string,
+  drvPath: string,
+  { narHash, timings }: { narHash?: string; timings?: BuildTimings } = {},
+): Event {
+  const lease = leasesOf(drvPath).find((each) => each.peerId === peerId);
+  if (lease === undefined) throw new Error(`${drvPath} is not leased to ${peerId}`);
+  const outputs = [{ name: 'out', path: `${drvPath}-out`, narBytes: 1_000, narHash }];
+  return {
+    type: 'result',
+    peerId,
+    lease: lease.lease,
+    attempt: lease.attempt,
+    outcome: { type: 'built', outputs, ...(timings === undefined ? {} : { timings }) },
+  };
+}
+
 export function broken(drvPath: string, type: 'failed' | 'machine-failure'): Event {
   const { lease, attempt, peerId } = leaseOf(drvPath);
   return { type: 'result', peerId, lease, attempt, outcome: { type, message: 'because' } };
+}
+
+export function leasesOf(drvPath: string) {
+  return home.graph.get(drvPath)?.leases ?? [];
 }
 
 export function leaseOf(drvPath: string) {

@@ -144,9 +144,11 @@ describe('ahead requests', () => {
   });
 
   it('are asked back for a slot that would idle, unless started, and granted there when they come', () => {
-    after(up('h'), up('a'), steal('a'), steal('a', true));
+    const [added, ...graph] = job([node('1'), node('2')]);
+    after(up('h'), up('a'), added!, steal('a'), steal('a', true));
+    // Long after everybody heard of the job: no request of the home is expected any more.
     clock.now = 1_000;
-    after(...job([node('1'), node('2')]));
+    after(...graph);
     const { lease, attempt } = leaseOf('2');
     expect(of('revoke', after(steal('h')))).toEqual([{ type: 'revoke', peerId: 'a', lease, attempt }]);
     expect(of('revoke', after({ type: 'tick' }))).toEqual([]);
