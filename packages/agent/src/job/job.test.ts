@@ -1,78 +1,6 @@
-import type { DerivationNode, WorkerInfo } from '@mesh/schedule';
-import type { JobEvent } from '@mesh/wire';
 import { describe, expect, test } from 'vitest';
-import { explain } from '../control/why.ts';
-import { Job } from './job.ts';
-import type { PlannedDerivation } from './planner.ts';
+import { drv, jobAtHome, machine, planned } from './job-scenario.ts';
 import type { GivenLease } from './timeline.ts';
-
-const drv = (name: string) => `/nix/store/${'0'.repeat(32)}-${name}.drv`;
-
-function planned(name: string, changes: Partial<DerivationNode> = {}): PlannedDerivation {
-  const node: DerivationNode = {
-    drvPath: drv(name),
-    name,
-    system: 'x86_64-linux',
-    requiredFeatures: [],
-    dependencies: [],
-    place: 'anywhere',
-    predictedMs: 2_000,
-    outputs: [`/nix/store/${'1'.repeat(32)}-${name}`],
-    ...changes,
-  };
-  return { node, inputs: [], method: 'build', bytes: new Uint8Array() } as unknown as PlannedDerivation;
-}
-
-function machine(peerId: string, changes: Partial<WorkerInfo> = {}): WorkerInfo {
-  const isHome = peerId === 'home';
-  return { peerId, name: peerId, isHome, systems: ['x86_64-linux'], features: [], slots: 1, ...changes };
-}
-
-/** A job whose clock only `at` moves. */
-function jobAtHome(logs = false) {
-  let nowMs = 0;
-  const job = new Job({
-    id: 'job-1',
-    options: { local: false, keepGoing: false, dryRun: false, logs },
-    home: 'home',
-    nameOf: (peerId) => peerId,
-    nowMs: () => nowMs,
-    wallMs: () => 0,
-  });
-  const events: JobEvent[] = [];
-  job.onEvent((event) => events.push(event));
-  for (const peerId of ['home', 'h2', 'h3']) job.meet(machine(peerId));
-  let leases = 0;
-  return {
-    job,
-    events,
-    types: () => events.map(({ type }) => type),
-    at: (ms: number) => {
-      nowMs = ms;
-    },
-    lease(peerId: string, name: string, changes: Partial<GivenLease> = {}): GivenLease {
-      leases += 1;
-      const lease: GivenLease = {
-        lease: `l-${leases}`,
-        attempt: leases,
-        drvPath: drv(name),
-        peerId,
-        race: false,
-        chained: false,
-        cores: 1,
-        expectedMs: 1_000,
-        reason: `because of ${peerId}`,
-        ...changes,
-      };
-      job.leases.leased(lease);
-      return lease;
-    },
-    built(lease: GivenLease, buildMs: number) {
-      const { drvPath, peerId } = lease;
-      job.finished(drvPath, { outcome: 'built', peerId, lease: lease.lease, buildMs, fetched: [] });
-    },
-  };
-}
 
 describe('a derivation that two machines race for', () => {
   function race(logs = false) {
@@ -251,60 +179,13 @@ describe('the report of a job', () => {
   });
 });
 
-describe('why', () => {
-  const unexplained = () => undefined;
-
-  function twoInARow() {
-    const home = jobAtHome();
-    home.job.planned([planned('a'), planned('b', { dependencies: [drv('a')] })], 0, 0);
-    return home;
-  }
-
-  test('says what a derivation waits for', () => {
-    const { job, lease } = twoInARow();
-    job.leases.started(lease('h2', 'a'));
-    const [b] = explain([job], 'b', unexplained).derivations;
-    expect(b).toMatchObject({
-      state: 'waiting',
-      sentence: 'It waits for 1 derivation it needs: a.',
-      waitsFor: [{ name: 'a', state: 'building' }],
-      attempts: [],
-    });
-  });
-
-  test("gives the scheduler's sentence where it has one", () => {
-    const { job } = twoInARow();
-    const [a] = explain([job], drv('a'), (drvPath) => `waits: ${drvPath}`).derivations;
-    expect(a).toMatchObject({ state: 'ready', sentence: `waits: ${drv('a')}` });
-  });
-
-  test('says where it runs, where it ran, and with what reason', () => {
-    const { job, lease, at, built } = twoInARow();
-    const given = lease('h2', 'a');
-    job.leases.started(given);
-    at(1_500);
-    const running = explain([job], 'a', unexplained).derivations[0];
-    expect(running).toMatchObject({
-      state: 'building',
-      sentence: 'h2 builds it since 1.5 s, expected to take 1.0 s.',
-      attempts: [{ peer: 'h2', why: 'because of h2', outcome: null }],
-    });
-    built(given, 1_400);
-    expect(explain([job], `/nix/store/${'1'.repeat(32)}-a`, unexplained).derivations[0]).toMatchObject({
-      state: 'built',
-      sentence: 'h2 built it in 1.4 s.',
-      attempts: [{ outcome: 'won' }],
-    });
-  });
-
-  test('looks in the newest job first, and prefers a whole name to a part of one', () => {
-    const [old, young] = [jobAtHome().job, jobAtHome().job];
-    old.planned([planned('zlib-1.3')], 0, 0);
-    young.planned([planned('zlib-1.3-dev'), planned('zlib-1.3-doc')], 0, 0);
-    const names = (target: string) =>
-      explain([young, old], target, unexplained).derivations.map(({ name }) => name);
-    expect(names('zlib-1.3')).toEqual(['zlib-1.3']);
-    expect(names('zlib')).toEqual(['zlib-1.3-dev', 'zlib-1.3-doc']);
-    expect(() => names('nginx')).toThrow(expect.objectContaining({ code: 'WHY_UNKNOWN' }));
+describe('a derivation that more becomes known of', () => {
+  test('is reported with what was predicted last', () => {
+    const { job } = jobAtHome();
+    job.planned([planned('gcc')], 0, 0);
+    const history = { basis: 'family', samples: 3, spread: 0.4 } as const;
+    job.predicted(drv('gcc'), { predictedMs: 9_000, history });
+    job.predicted(drv('of another job'), { predictedMs: 1, history });
+    expect(job.report().derivations).toMatchObject([{ predictedMs: 9_000, predictedFrom: 'family' }]);
   });
 });
