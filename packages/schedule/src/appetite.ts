@@ -14,6 +14,7 @@ export function advertise(step: Step, peerId: PeerId, work: boolean): void {
   if (worker !== undefined) {
     worker.appetite = work ? { hungry: false, weight, since: undefined } : undefined;
     worker.requestsDueSince = step.now;
+    worker.timetable = undefined;
   }
   say(step, peerId, work, false, weight);
 }

@@ -1,6 +1,7 @@
 import { usableCores } from './estimates.ts';
 import type { Derivation, HomeState, WorkerRecord } from './home-state.ts';
-import { coresOf, coresTaken, type Round } from './round.ts';
+import type { Round } from './round.ts';
+import { coresOf } from './timetable.ts';
 
 /** Share of the longest path that counts as being on it. */
 const NEAR_PATH = 0.8;
@@ -17,8 +18,8 @@ export function coresFor(round: Round, derivation: Derivation, worker: WorkerRec
   const all = coresOf(worker);
   if (derivation.alone || all === 1) return all;
   const others = state.ready - 1 + state.leases.size;
-  const free = Math.max(1, all - coresTaken(worker));
-  const width = widthOf(round);
+  const free = Math.max(1, all - worker.coresTaken);
+  const { width } = round;
   if (others <= 0 && width < 1.5) return free;
   const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
   const usable = usableCores(derivation) ?? usualCores(state);
@@ -31,13 +32,6 @@ function isUrgent(round: Round, { bLevelMs, work }: Derivation): boolean {
   const { path, area } = round.jobEnd;
   const { now } = round.step;
   return path > area && bLevelMs / Math.max(0.001, work.topSpeed) >= NEAR_PATH * (path - now);
-}
-
-/** How many derivations the rest of the work could build at once on average: its area over its longest path. */
-function widthOf(round: Round): number {
-  const { path, area } = round.jobEnd;
-  const { now } = round.step;
-  return path <= now ? 1 : Math.max(1, ((area - now) * round.mesh.slots) / (path - now));
 }
 
 function usualCores({ parallelism }: HomeState): number | undefined {

@@ -16,7 +16,8 @@ import { type Candidate, choose, isHarmless, pickFree, takesNow, withinBand } fr
 import { raceTail } from './racing.ts';
 import { ableWorkers, firstOf, moreUrgent, nearestTo } from './ready-queue.ts';
 import { placementReason } from './reasons.ts';
-import { REQUEST_UNDER_WAY_MS, Round } from './round.ts';
+import { Round } from './round.ts';
+import { REQUEST_UNDER_WAY_MS } from './timetable.ts';
 import type { RequestId } from './types.ts';
 
 /**

@@ -150,6 +150,10 @@ export interface WorkerRecord {
   /** What its claimed speed is to be multiplied with; valid while `correctedAt` is the state's `speeds`. */
   correction: number;
   correctedAt: number;
+  /** Cores its leases were given. */
+  coresTaken: number;
+  /** When its slots come free; absent when that must be worked out. */
+  timetable: Timetable | undefined;
   /** When it last had reason to send requests: it heard of work, or a lease ended. They are on their way for a moment. */
   requestsDueSince: number;
   /** What it was told last of this home's appetite. */
@@ -161,6 +165,19 @@ export interface ReadyEntry {
   readonly entry: number;
   readonly level: number;
   readonly fanOut: number;
+}
+
+/** When slots come free, soonest first (never empty), and when unstarted ahead leases are expected to be over. */
+export interface Timetable {
+  readonly at: number;
+  readonly freeTimes: readonly number[];
+  readonly aheadEnds: ReadonlyMap<Lease, number>;
+}
+
+/** When all work can be over: its longest path on the fastest machine (`path`), and spread over all slots (`area`). */
+export interface JobEnd {
+  readonly path: number;
+  readonly area: number;
 }
 
 /** Weighted sum of ln(actual / expected) over finished builds. */
@@ -241,6 +258,10 @@ export interface HomeState {
   /** Cores kept busy per build, over builds that could have used more than one: for those nobody knows. */
   readonly parallelism: Experience;
   readonly racing: RacingRecord;
+  /** The last estimate, when it was made, and how many leases had begun or ended by then. */
+  jobEnd: (JobEnd & { readonly at: number; readonly attempts: number }) | undefined;
+  /** Leases begun and ended so far. */
+  attempts: number;
   /** Of the machine that has most. */
   mostCores: number;
   /** Changes when a worker comes, goes or changes. */
@@ -287,6 +308,8 @@ export function initialHome(init: HomeInit): HomeState {
     advertisedTo: new Set(),
     experience: { weight: 0, sum: 0 },
     parallelism: { weight: 0, sum: 0 },
+    jobEnd: undefined,
+    attempts: 0,
     racing: { slotMs: 0, countedAt: 0, wastedMs: 0, won: 0, lost: 0 },
     mostCores: 1,
     generation: 1,

@@ -21,8 +21,11 @@ export function stepHome(
   countSlotTime(state, event.now);
   const step: Step = { state, now: event.now, effects: [], releases };
   handle(step, event);
-  dispatch(step);
-  tellAppetites(step);
+  // That a build has started frees nothing and makes nothing ready.
+  if (event.type !== 'started') {
+    dispatch(step);
+    tellAppetites(step);
+  }
   if (releases.length > 0) step.effects.push({ type: 'release', releases });
   return { state, effects: step.effects };
 }

@@ -42,6 +42,9 @@ export function grant(step: Step, derivation: Derivation, worker: WorkerRecord, 
   derivation.leases.push(lease);
   state.leases.set(lease.lease, lease);
   worker.leases.set(lease.lease, lease);
+  if (follows === undefined) worker.coresTaken += lease.cores;
+  worker.timetable = undefined;
+  state.attempts++;
   worker.spent.set(request, true);
   charge(state, lease, 1);
   step.effects.push({
@@ -73,9 +76,12 @@ export function endLease(step: Step, lease: Lease): void {
   const { derivation } = lease;
   if (!state.leases.delete(lease.lease)) return;
   charge(state, lease, -1);
+  state.attempts++;
   const worker = state.workers.get(lease.peerId);
   if (worker !== undefined) {
     worker.leases.delete(lease.lease);
+    if (lease.follows === undefined) worker.coresTaken -= lease.cores;
+    worker.timetable = undefined;
     worker.requestsDueSince = now;
   }
   derivation.leases.splice(derivation.leases.indexOf(lease), 1);

@@ -23,6 +23,7 @@ export function handleLease(step: Step, event: LeaseEvent): void {
   switch (event.type) {
     case 'started':
       lease.startedAt ??= step.now;
+      changed(step, lease.peerId);
       lease.revokedFor = undefined;
       // It could not have started without all inputs, so others can fetch them there too.
       for (const dependency of lease.derivation.dependencies) dependency.holders.add(event.peerId);
@@ -133,6 +134,12 @@ function endChain(step: Step, lease: Lease): void {
     endChain(step, follower);
     decide(step, follower.derivation);
   }
+}
+
+/** What is expected of its slots is to be worked out anew. */
+function changed({ state }: Step, peerId: PeerId): void {
+  const worker = state.workers.get(peerId);
+  if (worker !== undefined) worker.timetable = undefined;
 }
 
 function shun(step: Step, lease: Lease): void {

@@ -11,7 +11,8 @@ import { coresFor } from './cores.ts';
 import { fetchMs, isCrumb, missingBytes, spreadOf, usableCores, workMs } from './estimates.ts';
 import type { Derivation, Step, WorkerRecord } from './home-state.ts';
 import { selects } from './machine-selector.ts';
-import { coresOf, coresTaken, type Round } from './round.ts';
+import type { Round } from './round.ts';
+import { coresOf } from './timetable.ts';
 
 /** Machines this close to the fastest are as good. */
 const FASTEST = 0.9;
@@ -50,7 +51,7 @@ export function takesNow(worker: WorkerRecord, derivation: Derivation): boolean 
   return (
     worker.ahead.length > 0 &&
     worker.leases.size < worker.info.slots &&
-    coresTaken(worker) < coresOf(worker) &&
+    worker.coresTaken < coresOf(worker) &&
     derivation.local.has(worker.info.peerId)
   );
 }
@@ -186,6 +187,7 @@ export function isHarmless(round: Round, derivation: Derivation, at: Candidate, 
   const tail = tailMs(derivation);
   // Emulation is slow enough to be wrong by hours: only an end that is sooner speaks for it.
   if (emulates(at.worker, derivation)) return false;
+  if (isCrumb(derivation) && isAway(derivation, at.worker)) return false;
   return at.startAt + at.expectedMs * caution + tail <= Math.max(path, area);
 }
 

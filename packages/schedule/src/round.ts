@@ -1,13 +1,12 @@
 import { endsAt, parallelismOf, speedOn } from './estimates.ts';
-import type { Lease, Step, WorkClass, WorkerRecord } from './home-state.ts';
+import type { JobEnd, Lease, Step, WorkClass, WorkerRecord } from './home-state.ts';
 import { tailMs } from './placement.ts';
 import { ableWorkers, firstOf } from './ready-queue.ts';
+import { coresOf, timetableOf } from './timetable.ts';
 
-/** A worker that heard of work, or had a lease end, this recently: its requests are still on their way. */
-export const REQUEST_UNDER_WAY_MS = 250;
-const REQUEST_MS = 5;
-/** Slots that other homes have: nobody knows for how long. */
-const FOREIGN_SLOT_MS = 60_000;
+/** An estimate is good for this long, and while no more than one lease in so many is new or over. */
+const END_VALID_MS = 100;
+const END_VALID_SHARE = 16;
 
 interface Places {
   readonly workers: readonly WorkerRecord[];
@@ -20,11 +19,12 @@ interface Places {
  */
 export class Round {
   readonly step: Step;
-  readonly #slots = new Map<WorkerRecord, number[]>();
+  /** Of workers that this round has promised slots of. */
+  readonly #promised = new Map<WorkerRecord, number[]>();
   /** Workers kept for a derivation that needs one to itself. */
   readonly reserved = new Set<WorkerRecord>();
-  #jobEnd: { readonly path: number; readonly area: number } | undefined;
-  readonly #aheadEnds = new Map<Lease, number>();
+  #jobEnd: JobEnd | undefined;
+  #width: number | undefined;
   readonly #places = new Map<WorkClass, Places>();
   readonly #loads = new Map<string, number>();
   #mesh: { slots: number; cores: number; capacity: number } | undefined;
@@ -35,23 +35,23 @@ export class Round {
 
   /** When a slot of this worker is expected to be free, `now` at the earliest. */
   freeAt(worker: WorkerRecord): number {
-    return this.#slotsOf(worker)[0]!;
+    return Math.max(this.step.now, this.#freeTimes(worker)[0]!);
   }
 
   /** When all its slots are. */
   emptyAt(worker: WorkerRecord): number {
-    return this.#slotsOf(worker).at(-1)!;
+    return Math.max(this.step.now, this.#freeTimes(worker).at(-1)!);
   }
 
   /** When an unstarted ahead lease is expected to be over where it is. */
   aheadEnd(lease: Lease, worker: WorkerRecord): number {
-    this.#slotsOf(worker);
-    return this.#aheadEnds.get(lease) ?? this.step.now;
+    return timetableOf(worker, this.step.now).aheadEnds.get(lease) ?? this.step.now;
   }
 
   /** Promises the worker's next free slot until `end`. */
   commit(worker: WorkerRecord, end: number): void {
-    const slots = this.#slotsOf(worker);
+    const slots = this.#promised.get(worker) ?? [...timetableOf(worker, this.step.now).freeTimes];
+    this.#promised.set(worker, slots);
     slots[0] = end;
     for (let i = 1; i < slots.length && slots[i]! < end; i++) {
       slots[i - 1] = slots[i]!;
@@ -126,8 +126,17 @@ export class Round {
    * When everything can be over: the longest path on the fastest machine from here (`path`), and all work spread over
    * all slots (`area`). By the home's clock.
    */
-  get jobEnd(): { readonly path: number; readonly area: number } {
-    this.#jobEnd ??= this.#estimateEnd();
+  get jobEnd(): JobEnd {
+    if (this.#jobEnd === undefined) {
+      const { state, now } = this.step;
+      const known = state.jobEnd;
+      const isFresh =
+        known !== undefined &&
+        now - known.at <= END_VALID_MS &&
+        Math.abs(state.attempts - known.attempts) * END_VALID_SHARE <= state.leases.size;
+      if (!isFresh) state.jobEnd = { at: now, attempts: state.attempts, ...this.#estimateEnd() };
+      this.#jobEnd = state.jobEnd!;
+    }
     return this.#jobEnd;
   }
 
@@ -152,51 +161,15 @@ export class Round {
     return { path, area: now + area };
   }
 
-  #slotsOf(worker: WorkerRecord): number[] {
-    const known = this.#slots.get(worker);
-    if (known !== undefined) return known;
-    const slots = slotTimes(worker, this.step.now, this.#aheadEnds);
-    this.#slots.set(worker, slots);
-    return slots;
+  /** How many derivations the rest of the work could build at once on average: its area over its longest path. */
+  get width(): number {
+    const { path, area } = this.jobEnd;
+    const { now } = this.step;
+    this.#width ??= path <= now ? 1 : Math.max(1, ((area - now) * this.mesh.slots) / (path - now));
+    return this.#width;
   }
-}
 
-/** Cores a worker gives to builds, all together. */
-export function coresOf({ info }: WorkerRecord): number {
-  return Math.max(1, info.cores ?? info.slots);
-}
-
-/** Cores its leases from this home were given. */
-export function coresTaken({ leases }: WorkerRecord): number {
-  let taken = 0;
-  for (const lease of leases.values()) if (lease.follows === undefined) taken += lease.cores;
-  return taken;
-}
-
-/** When each of a worker's slots comes free, soonest first; never empty. Notes in `ends` when what was sent ahead is over. */
-function slotTimes(worker: WorkerRecord, now: number, ends: Map<Lease, number>): number[] {
-  const slots: number[] = worker.free.map(() => now);
-  const waiting: Lease[] = [];
-  let links = 0;
-  for (const lease of worker.leases.values()) {
-    if (lease.follows !== undefined && worker.leases.has(lease.follows.lease)) links += lease.expectedMs;
-    else if (lease.ahead && lease.startedAt === undefined) waiting.push(lease);
-    else slots.push(endsAt(lease, now));
+  #freeTimes(worker: WorkerRecord): readonly number[] {
+    return this.#promised.get(worker) ?? timetableOf(worker, this.step.now).freeTimes;
   }
-  if (worker.info.closed === undefined && now - worker.requestsDueSince < REQUEST_UNDER_WAY_MS) {
-    const due = Math.min(
-      worker.info.slots - slots.length,
-      coresOf(worker) - coresTaken(worker) - worker.free.length,
-    );
-    for (let i = 0; i < due; i++) slots.push(now + REQUEST_MS);
-  }
-  if (slots.length === 0) slots.push(now + FOREIGN_SLOT_MS);
-  slots.sort((a, b) => a - b);
-  for (const lease of waiting) {
-    slots[0] = Math.max(slots[0]!, now + lease.fetchMs) + lease.expectedMs;
-    ends.set(lease, slots[0]);
-    slots.sort((a, b) => a - b);
-  }
-  slots[0]! += links;
-  return links > 0 ? slots.sort((a, b) => a - b) : slots;
 }

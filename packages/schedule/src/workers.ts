@@ -8,7 +8,7 @@ import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
 import { Recent } from './recent.ts';
-import { coresOf } from './round.ts';
+import { coresOf } from './timetable.ts';
 import type { PeerId, RequestId, WorkerInfo } from './types.ts';
 
 /** Carries out what happens to a worker and its parked requests. */
@@ -32,6 +32,7 @@ export function handleWorker(step: Step, event: WorkerEvent): void {
       worker.spent.set(event.request, true);
       remove(worker.free, event.request);
       remove(worker.ahead, event.request);
+      worker.timetable = undefined;
       break;
     }
   }
@@ -49,6 +50,8 @@ function workerUp(step: Step, info: WorkerInfo): void {
       leases: new Map(),
       nearby: new Heap(moreUrgent),
       experience: { weight: 0, sum: 0 },
+      coresTaken: 0,
+      timetable: undefined,
       correction: 1,
       correctedAt: 0,
       requestsDueSince: step.now,
@@ -58,6 +61,7 @@ function workerUp(step: Step, info: WorkerInfo): void {
   } else {
     const before = known.info;
     known.info = info;
+    known.timetable = undefined;
     state.speeds++;
     if (abilityOf(before) !== abilityOf(info)) workersChanged(step);
   }
@@ -102,6 +106,7 @@ function park(worker: WorkerRecord, request: RequestId, ahead: boolean): void {
   if (worker.spent.has(request) || worker.free.includes(request) || worker.ahead.includes(request)) return;
   if (worker.free.length + worker.ahead.length >= MAX_PARKED_REQUESTS) return;
   (ahead ? worker.ahead : worker.free).push(request);
+  worker.timetable = undefined;
 }
 
 function remove(requests: RequestId[], request: RequestId): void {
