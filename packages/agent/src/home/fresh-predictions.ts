@@ -2,8 +2,10 @@ import type { Clock, Timer } from '@mesh/net';
 import type { DerivationNode, Prediction } from '@mesh/schedule';
 import type { PlannedDerivation } from '../job/planner.ts';
 
-/** What jobs wait for is predicted anew this long after a build was learned from: a round of tens of milliseconds at most. */
+/** What jobs wait for is predicted anew this long after a build was learned from. */
 const INTERVAL_MS = 5_000;
+/** Of the agent's time rounds may take this share: those over the largest graphs come less often. */
+const TIME_SHARE = 0.05;
 /** Looked at in one turn, a few microseconds each; leases and heartbeats get their turn in between. */
 const MAX_A_TURN = 2_000;
 const TURN_PAUSE_MS = 5;
@@ -30,6 +32,8 @@ export class FreshPredictions {
   /** A build ended while a round was under way. */
   #again = false;
   #walking = false;
+  #moved = new Map<string, Predicted>();
+  #spentMs = 0;
 
   constructor(components: FreshPredictionsComponents) {
     this.#components = components;
@@ -38,7 +42,10 @@ export class FreshPredictions {
   /** A build was learned from. */
   learned(): void {
     if (this.#walking) this.#again = true;
-    else this.#timer ??= this.#components.clock.after(INTERVAL_MS, () => this.#begin());
+    else {
+      const delayMs = Math.max(INTERVAL_MS, this.#spentMs / TIME_SHARE);
+      this.#timer ??= this.#components.clock.after(delayMs, () => this.#begin());
+    }
   }
 
   /** Nothing runs any more. */
@@ -47,30 +54,40 @@ export class FreshPredictions {
     this.#timer = undefined;
     this.#walking = false;
     this.#again = false;
+    this.#moved = new Map();
   }
 
   #begin(): void {
     this.#walking = true;
+    this.#spentMs = 0;
     this.#turn(this.#components.planned()[Symbol.iterator]());
   }
 
   #turn(rest: Iterator<PlannedDerivation>): void {
-    const moved = new Map<string, Predicted>();
+    const { clock } = this.#components;
+    const startedMs = clock.monotonic();
     let next = rest.next();
     for (let seen = 0; next.done !== true; next = rest.next()) {
       const found = this.#look(next.value);
-      if (found !== undefined) moved.set(next.value.node.drvPath, found);
+      if (found !== undefined) this.#moved.set(next.value.node.drvPath, found);
       seen += 1;
       if (seen === MAX_A_TURN) break;
     }
-    if (moved.size > 0) this.#components.changed(moved);
+    if (next.done === true) this.#tell();
+    this.#spentMs += clock.monotonic() - startedMs;
     if (next.done !== true) {
-      this.#timer = this.#components.clock.after(TURN_PAUSE_MS, () => this.#turn(rest));
+      this.#timer = clock.after(TURN_PAUSE_MS, () => this.#turn(rest));
       return;
     }
     const again = this.#again;
     this.stop();
     if (again) this.learned();
+  }
+
+  /** All at once: telling makes priorities due for the whole graph. What has got a machine meanwhile is left out. */
+  #tell(): void {
+    const moved = [...this.#moved].filter(([drvPath]) => this.#components.isOpen(drvPath));
+    if (moved.length > 0) this.#components.changed(new Map(moved));
   }
 
   #look(planned: PlannedDerivation): Predicted | undefined {
