@@ -19,7 +19,7 @@ export function coresFor(round: Round, derivation: Derivation, worker: WorkerRec
   if (derivation.alone || all === 1) return all;
   const others = state.ready - 1 + state.leases.size;
   const free = Math.max(1, all - worker.coresTaken);
-  const { width } = round;
+  const { width } = round.jobEnd;
   if (others <= 0 && width < 1.5) return free;
   const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
   const usable = usableCores(derivation) ?? usualCores(state);

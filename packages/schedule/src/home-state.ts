@@ -178,6 +178,8 @@ export interface Timetable {
 export interface JobEnd {
   readonly path: number;
   readonly area: number;
+  /** How many derivations it could build at once on average: all of them at their shortest over its longest path. */
+  readonly width: number;
 }
 
 /** Weighted sum of ln(actual / expected) over finished builds. */
@@ -211,6 +213,8 @@ export interface WorkClass extends Need {
   /** Unfinished derivations in it, and the work they are predicted to be. */
   members: number;
   remainingMs: number;
+  /** Likewise, each with as many cores as it can use. */
+  shortestMs: number;
   readonly heap: Heap<ReadyEntry>;
   /** Workers that may take its derivations; valid while `generation` is the state's. */
   able: WorkerRecord[];

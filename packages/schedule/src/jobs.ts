@@ -61,6 +61,7 @@ function addJob(step: Step, id: JobId, options: JobOptions): void {
 function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]): void {
   const { state } = step;
   const added: Derivation[] = [];
+  state.jobEnd = undefined;
   for (const node of nodes) {
     const known = state.graph.get(node.drvPath);
     if (known === undefined) added.push(addDerivation(step, job, node));
@@ -130,9 +131,13 @@ function predictAnew(
 ): void {
   const derivation = state.graph.get(drvPath);
   if (derivation === undefined || (derivation.status !== 'waiting' && derivation.status !== 'ready')) return;
+  const node = { ...derivation.node, predictedMs, history };
+  const shortest = shortestMs(state, node);
   derivation.work.remainingMs += predictedMs - derivation.node.predictedMs;
-  derivation.node = { ...derivation.node, predictedMs, history };
-  derivation.predictedMs = shortestMs(state, derivation.node);
+  derivation.work.shortestMs += shortest - derivation.predictedMs;
+  derivation.node = node;
+  derivation.predictedMs = shortest;
+  state.jobEnd = undefined;
   derivation.alone ||= history?.ranOutOfMemory ?? false;
   state.graph.reweighed(derivation);
 }

@@ -39,6 +39,7 @@ export function reclass(step: Step, derivation: Derivation): void {
 export function enterClass(derivation: Derivation, work: WorkClass): void {
   work.members++;
   work.remainingMs += derivation.node.predictedMs;
+  work.shortestMs += derivation.predictedMs;
 }
 
 /** Counts out a derivation that is finished or given up. */
@@ -49,6 +50,7 @@ export function leaveClass(state: HomeState, derivation: Derivation): void {
 function leave(state: HomeState, derivation: Derivation, work: WorkClass): void {
   work.members--;
   work.remainingMs -= derivation.node.predictedMs;
+  work.shortestMs -= derivation.predictedMs;
   if (work.members === 0) state.classes.delete(work.key);
 }
 
@@ -89,6 +91,7 @@ export function classFor(
       lastTry,
       members: 0,
       remainingMs: 0,
+      shortestMs: 0,
       heap: new Heap(moreUrgent),
       able: [],
       ableSet: new Set(),

@@ -24,7 +24,6 @@ export class Round {
   /** Workers kept for a derivation that needs one to itself. */
   readonly reserved = new Set<WorkerRecord>();
   #jobEnd: JobEnd | undefined;
-  #width: number | undefined;
   readonly #places = new Map<WorkClass, Places>();
   readonly #loads = new Map<string, number>();
   #mesh: { slots: number; cores: number; capacity: number } | undefined;
@@ -140,7 +139,7 @@ export class Round {
     return this.#jobEnd;
   }
 
-  #estimateEnd(): { path: number; area: number } {
+  #estimateEnd(): JobEnd {
     const { state, now } = this.step;
     let path = now;
     for (const lease of state.leases.values()) {
@@ -148,25 +147,20 @@ export class Round {
       path = Math.max(path, endsAt(lease, now) + tailMs(derivation));
     }
     let area = 0;
-    let remaining = 0;
+    let [remaining, shortest] = [0, 0];
     for (const work of state.classes.values()) {
       ableWorkers(state, work);
       const first = firstOf(work);
       if (first !== undefined) path = Math.max(path, now + first.level / Math.max(0.001, work.topSpeed));
       if (work.capacity > 0) area = Math.max(area, work.remainingMs / work.capacity);
       remaining += work.remainingMs;
+      shortest += work.shortestMs;
     }
-    const { capacity } = this.mesh;
+    const { capacity, slots } = this.mesh;
     if (capacity > 0) area = Math.max(area, remaining / capacity);
-    return { path, area: now + area };
-  }
-
-  /** How many derivations the rest of the work could build at once on average: its area over its longest path. */
-  get width(): number {
-    const { path, area } = this.jobEnd;
-    const { now } = this.step;
-    this.#width ??= path <= now ? 1 : Math.max(1, ((area - now) * this.mesh.slots) / (path - now));
-    return this.#width;
+    const atOnce =
+      path <= now || remaining <= 0 ? 1 : ((area * slots) / (path - now)) * (shortest / remaining);
+    return { path, area: now + area, width: Math.max(1, atOnce) };
   }
 
   #freeTimes(worker: WorkerRecord): readonly number[] {

@@ -95,6 +95,7 @@ function abilityOf(info: WorkerInfo): string {
 }
 
 function workersChanged(step: Step): void {
+  step.state.jobEnd = undefined;
   step.state.mostCores = 1;
   for (const worker of step.state.workers.values())
     step.state.mostCores = Math.max(step.state.mostCores, coresOf(worker));
