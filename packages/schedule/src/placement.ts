@@ -7,12 +7,13 @@ import {
   PRIORITY_BAND_MS,
   PRIORITY_BAND_SHARE,
 } from './constants.ts';
-import { coresFor } from './cores.ts';
+import { coresAt, coresWish } from './cores.ts';
 import { fetchMs, isCrumb, missingBytes, spreadOf, usableCores, workMs } from './estimates.ts';
 import type { Derivation, Step, WorkerRecord } from './home-state.ts';
 import { selects } from './machine-selector.ts';
+import { roomyAmong } from './memory-room.ts';
 import type { Round } from './round.ts';
-import { coresOf } from './timetable.ts';
+import { coresOf, hasOpenSlot } from './timetable.ts';
 
 /** Machines this close to the fastest are as good. */
 const FASTEST = 0.9;
@@ -47,10 +48,10 @@ export interface Choice {
  * for what has its inputs there: its next request is on the way, and a chain should not move meanwhile.
  */
 export function takesNow(worker: WorkerRecord, derivation: Derivation): boolean {
-  if (worker.free.length > 0) return true;
+  if (hasOpenSlot(worker)) return true;
   return (
     worker.ahead.length > 0 &&
-    worker.leases.size < worker.info.slots &&
+    worker.slotsTaken < worker.info.slots &&
     worker.coresTaken < coresOf(worker) &&
     derivation.local.has(worker.info.peerId)
   );
@@ -62,15 +63,18 @@ export function choose(round: Round, derivation: Derivation): Choice {
   const { work } = derivation;
   const free: Candidate[] = [];
   const { workers: able, speeds } = round.placesFor(work);
+  const isRoomy = roomyAmong(derivation, able);
+  const wish = coresWish(round, derivation);
   let bestFree: Candidate | undefined;
   let busy = 0;
   for (let i = 0; i < able.length; i++) {
     const worker = able[i]!;
+    if (isRoomy !== undefined && !isRoomy(worker)) continue;
     if (!isFree(round, derivation, worker)) {
       busy++;
       continue;
     }
-    const candidate = candidateOf(round, derivation, worker, speeds[i]!, step.now);
+    const candidate = candidateOf(round, derivation, worker, speeds[i]!, step.now, wish);
     free.push(candidate);
     if (bestFree === undefined || isBetter(candidate, bestFree, step.now)) bestFree = candidate;
   }
@@ -79,6 +83,7 @@ export function choose(round: Round, derivation: Derivation): Choice {
     for (let i = 0; i < able.length; i++) {
       const worker = able[i]!;
       const speed = speeds[i]!;
+      if (isRoomy !== undefined && !isRoomy(worker)) continue;
       // Not even an empty slot there could be sooner.
       if (
         bestFree !== undefined &&
@@ -90,7 +95,7 @@ export function choose(round: Round, derivation: Derivation): Choice {
       if (isFree(round, derivation, worker) || isShunned(step, derivation, worker)) continue;
       if (emulates(worker, derivation)) continue;
       const at = derivation.alone ? round.emptyAt(worker) : round.freeAt(worker);
-      const candidate = candidateOf(round, derivation, worker, speed, at);
+      const candidate = candidateOf(round, derivation, worker, speed, at, wish);
       if (bestBusy === undefined || isBetter(candidate, bestBusy, step.now)) bestBusy = candidate;
     }
   }
@@ -118,9 +123,10 @@ function candidateOf(
   worker: WorkerRecord,
   speed: number,
   at: number,
+  wish: number,
 ): Candidate {
   const { now } = round.step;
-  const cores = coresFor(round, derivation, worker);
+  const cores = coresAt(worker, wish);
   const expectedMs = workMs(derivation, cores) / speed;
   const fetch = fetchMs(derivation, worker);
   // Inputs come while the slot is still taken.
@@ -165,13 +171,14 @@ function transferClass(missing: number): number {
 function fitsNow(derivation: Derivation, worker: WorkerRecord): boolean {
   if (worker.leases.size === 0) return true;
   if (derivation.alone) return false;
-  for (const lease of worker.leases.values()) if (lease.derivation.alone) return false;
+  if (worker.aloneTaken > 0) return false;
   const { freeMemoryBytes } = worker.info;
-  const peak = derivation.node.history?.memoryPeakBytes ?? 0;
-  return freeMemoryBytes === undefined || peak <= freeMemoryBytes;
+  if (freeMemoryBytes === undefined) return true;
+  return (derivation.node.history?.memoryPeakBytes ?? 0) <= freeMemoryBytes;
 }
 
 function isShunned(step: Step, derivation: Derivation, worker: WorkerRecord): boolean {
+  if (derivation.shunned.size === 0) return false;
   const until = derivation.shunned.get(worker.info.peerId);
   return until !== undefined && until > step.now;
 }

@@ -1,13 +1,15 @@
 import { FREE_RACES, RACE_GAIN_MS, RACE_GAIN_SHARE, RACE_WASTE_SHARE } from './constants.ts';
-import { coresFor } from './cores.ts';
+import { coresAt, coresWish } from './cores.ts';
 import { fetchMs, speedOn, spreadOf, workMs } from './estimates.ts';
 import type { HomeState, Lease, WorkerRecord } from './home-state.ts';
 import { grant } from './lease-table.ts';
+import { hasRoom } from './memory-room.ts';
 import { tailMs } from './placement.ts';
 import { type Outlook, outlook } from './race-outlook.ts';
 import { ableWorkers } from './ready-queue.ts';
 import { raceReason } from './reasons.ts';
 import type { Round } from './round.ts';
+import { hasOpenSlot } from './timetable.ts';
 
 /** A second run of what somebody builds already. */
 interface Race {
@@ -25,7 +27,7 @@ export function raceTail(round: Round): void {
   const { state } = round.step;
   let worthwhile: readonly Lease[] | undefined;
   for (const worker of state.workers.values()) {
-    while (worker.free.length > 0) {
+    while (hasOpenSlot(worker)) {
       worthwhile ??= [...state.leases.values()].filter((lease) => isWorthwhile(round, lease));
       if (worthwhile.length === 0) return;
       const race = bestRace(round, worker, worthwhile);
@@ -81,13 +83,13 @@ function slackMs(round: Round, lease: Lease, leftMs: number): number {
 function isRaceable(round: Round, { derivation, peerId }: Lease, worker: WorkerRecord): boolean {
   if (derivation.leases.length > 1 || peerId === worker.info.peerId) return false;
   ableWorkers(round.step.state, derivation.work);
-  return derivation.work.ableSet.has(worker);
+  return derivation.work.ableSet.has(worker) && hasRoom(derivation, worker);
 }
 
 function raceOf(round: Round, lease: Lease, worker: WorkerRecord): Race | undefined {
   const { state, now } = round.step;
   const { derivation } = lease;
-  const cores = coresFor(round, derivation, worker);
+  const cores = coresAt(worker, coresWish(round, derivation));
   const holder = state.workers.get(lease.peerId);
   if (holder === undefined || lease.startedAt === undefined) return undefined;
   const speed = speedOn(state, worker, derivation.work.system);

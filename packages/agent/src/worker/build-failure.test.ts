@@ -34,6 +34,7 @@ describe('a build that did not succeed', () => {
     ])
       expect(failureOutcome(failed(message), memory)).toMatchObject({
         type: 'machine-failure',
+        message: expect.stringMatching(/^out of memory: /),
         outOfMemory: true,
       });
     expect(failureOutcome(failed(message), enough)).not.toHaveProperty('outOfMemory');

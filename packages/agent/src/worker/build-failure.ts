@@ -43,7 +43,7 @@ export function failureOutcome(
   }
   return {
     type: 'machine-failure',
-    message: `${result.status}: ${gist(message)}`,
+    message: `${outOfMemory ? 'out of memory' : result.status}: ${gist(message)}`,
     ...(outOfMemory ? { outOfMemory } : {}),
   };
 }
