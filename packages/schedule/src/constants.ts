@@ -56,7 +56,9 @@ export const EQUAL_END_SHARE = 0.02;
 export const PREFERENCE = 0.25;
 
 /** Ready derivations looked at in one round: those before it wait for faster slots, and each look costs time. */
-export const MAX_EXAMINED = 256;
+export const MAX_EXAMINED = 24;
+/** Candidates looked at in one round, derivations times workers: keeps a decision in a large mesh under a millisecond. */
+export const MAX_LOOKS = 1_024;
 /** Likewise for those that only requests ahead wait for: what is sent ahead too late costs a fetch, no more. */
 export const MAX_EXAMINED_AHEAD = 8;
 

@@ -1,5 +1,5 @@
 import { chain } from './chains.ts';
-import { EQUAL_END_SHARE, MAX_EXAMINED, MAX_EXAMINED_AHEAD } from './constants.ts';
+import { EQUAL_END_SHARE, MAX_EXAMINED, MAX_EXAMINED_AHEAD, MAX_LOOKS } from './constants.ts';
 import { spreadOf } from './estimates.ts';
 import {
   type Derivation,
@@ -10,14 +10,15 @@ import {
   type WorkerRecord,
   wakeAt,
 } from './home-state.ts';
+import { type Claimant, compareClaims, JobShares } from './job-share.ts';
 import { refreshPriorities } from './jobs.ts';
 import { grant } from './lease-table.ts';
 import { type Candidate, choose, isHarmless, pickFree, takesNow, withinBand } from './placement.ts';
 import { raceTail } from './racing.ts';
-import { ableWorkers, firstOf, moreUrgent, nearestTo } from './ready-queue.ts';
+import { ableWorkers, firstOf, lastOf, moreUrgent, nearestTo } from './ready-queue.ts';
 import { placementReason } from './reasons.ts';
 import { Round } from './round.ts';
-import { REQUEST_UNDER_WAY_MS } from './timetable.ts';
+import { hasOpenSlot, REQUEST_UNDER_WAY_MS } from './timetable.ts';
 import type { RequestId } from './types.ts';
 
 /**
@@ -29,7 +30,7 @@ export function dispatch(step: Step): void {
   let free = false;
   let ahead = false;
   for (const worker of state.workers.values()) {
-    free ||= worker.free.length > 0;
+    free ||= hasOpenSlot(worker);
     ahead ||= worker.ahead.length > 0;
   }
   if (!free && !ahead) return;
@@ -48,38 +49,57 @@ function placeReady(round: Round): void {
   const { state } = round.step;
   const examined: ReadyEntry[] = [];
   const deferred = new Set<WorkerRecord>();
+  const shares = state.jobs.size > 1 ? new JobShares(state) : undefined;
   let ahead = 0;
-  while (state.ready > 0 && examined.length < MAX_EXAMINED && ahead < MAX_EXAMINED_AHEAD) {
-    const top = nextEntry(round);
+  const most = Math.max(1, Math.min(MAX_EXAMINED, Math.floor(MAX_LOOKS / state.workers.size)));
+  while (state.ready > 0 && examined.length < most && ahead < MAX_EXAMINED_AHEAD) {
+    const top = nextEntry(round, shares);
     if (top === undefined) break;
     const waits = place(round, top, deferred);
     if (!waits) continue;
-    if (!round.placesFor(top.derivation.work).workers.some((worker) => worker.free.length > 0)) ahead++;
+    if (!round.placesFor(top.derivation.work).workers.some(hasOpenSlot)) ahead++;
     examined.push(top);
     top.derivation.work.heap.pop();
   }
+  if (examined.length >= most) fillFromBelow(round);
   for (const entry of examined) entry.derivation.work.heap.push(entry);
 }
 
+/** What has most time goes to slots that everything more urgent had better not wait in. */
+function fillFromBelow(round: Round): void {
+  const { state } = round.step;
+  for (const work of state.classes.values()) {
+    for (;;) {
+      const entry = lastOf(work);
+      if (entry === undefined || !round.placesFor(work).workers.some(hasOpenSlot)) break;
+      const { derivation } = entry;
+      const choice = choose(round, derivation);
+      const at = pickFree(round, derivation, choice);
+      if (at === undefined || !isHarmless(round, derivation, at, Math.exp(spreadOf(derivation)))) break;
+      give(round, entry, entry, at, choice.bestBusy, false);
+    }
+  }
+}
+
 /** Of the jobs with the best right to a slot, the most urgent derivation that some waiting request could take. */
-function nextEntry(round: Round): ReadyEntry | undefined {
+function nextEntry(round: Round, shares: JobShares | undefined): ReadyEntry | undefined {
   const { state } = round.step;
   let top: ReadyEntry | undefined;
-  let topShare = 0;
+  let topClaim: Claimant | undefined;
   for (const work of state.classes.values()) {
     const first = firstOf(work);
     if (first === undefined || !hasRequest(round, work)) continue;
-    const job = state.jobs.get(work.job)!;
-    const share = state.jobs.size === 1 ? 0 : (job.running + 1) / job.weight;
-    if (top !== undefined && (share > topShare || (share === topShare && !moreUrgent(first, top)))) continue;
+    const claim = shares?.claimOf(work);
+    const order = claim === undefined || topClaim === undefined ? 0 : compareClaims(claim, topClaim);
+    if (top !== undefined && (order > 0 || (order === 0 && !moreUrgent(first, top)))) continue;
     top = first;
-    topShare = share;
+    topClaim = claim;
   }
   return top;
 }
 
 function hasRequest(round: Round, work: WorkClass): boolean {
-  return round.placesFor(work).workers.some((worker) => worker.free.length > 0 || worker.ahead.length > 0);
+  return round.placesFor(work).workers.some((worker) => hasOpenSlot(worker) || worker.ahead.length > 0);
 }
 
 /** Grants it, or one nearby in its stead, or promises it a slot; true when it has to wait. */
@@ -154,7 +174,7 @@ function give(
 }
 
 function takeRequest(worker: WorkerRecord, ahead: boolean): RequestId {
-  return (!ahead && worker.free.length > 0 ? worker.free : worker.ahead).shift()!;
+  return (!ahead && hasOpenSlot(worker) ? worker.free : worker.ahead).shift()!;
 }
 
 /** Something more urgent is to have this worker's next slot than what was sent there ahead. */
@@ -175,7 +195,7 @@ function revokeForIdle(round: Round): void {
   const { state } = round.step;
   let waiting: Lease[] | undefined;
   for (const worker of state.workers.values()) {
-    if (worker.free.length === 0) continue;
+    if (!hasOpenSlot(worker)) continue;
     waiting ??= [...state.leases.values()]
       .filter((lease) => lease.ahead && lease.startedAt === undefined)
       .sort((a, b) => b.derivation.bLevelMs - a.derivation.bLevelMs);

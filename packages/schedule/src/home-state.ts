@@ -99,6 +99,8 @@ export interface Lease {
   readonly ahead: boolean;
   /** Runs against another lease of the same derivation. */
   readonly race: boolean;
+  /** Has its worker to itself. */
+  readonly alone: boolean;
   /** Cores it was given; a link of a chain has those of the lease it follows. */
   readonly cores: number;
   /** Starts in this lease's slot when that is built. */
@@ -123,6 +125,8 @@ export interface Job {
   /** Its leases that are not links of a chain. */
   running: number;
   readonly weight: number;
+  /** Slot time it has fallen behind its share (ahead, if negative) while it and another had something ready. */
+  lagMs: number;
   /** Of its derivations, those not built, failed or skipped. */
   remaining: number;
   readonly failed: DrvPath[];
@@ -150,8 +154,10 @@ export interface WorkerRecord {
   /** What its claimed speed is to be multiplied with; valid while `correctedAt` is the state's `speeds`. */
   correction: number;
   correctedAt: number;
-  /** Cores its leases were given. */
+  /** Leases that have or will need a slot of their own, cores they were given, and those that need the machine alone. */
+  slotsTaken: number;
   coresTaken: number;
+  aloneTaken: number;
   /** When its slots come free; absent when that must be worked out. */
   timetable: Timetable | undefined;
   /** When it last had reason to send requests: it heard of work, or a lease ended. They are on their way for a moment. */
@@ -216,6 +222,8 @@ export interface WorkClass extends Need {
   /** Likewise, each with as many cores as it can use. */
   shortestMs: number;
   readonly heap: Heap<ReadyEntry>;
+  /** The same entries, the least urgent first. */
+  readonly reverse: Heap<ReadyEntry>;
   /** Workers that may take its derivations; valid while `generation` is the state's. */
   able: WorkerRecord[];
   ableSet: ReadonlySet<WorkerRecord>;
@@ -262,6 +270,8 @@ export interface HomeState {
   /** Cores kept busy per build, over builds that could have used more than one: for those nobody knows. */
   readonly parallelism: Experience;
   readonly racing: RacingRecord;
+  /** When jobs' shares were added up last. */
+  sharedAt: number;
   /** The last estimate, when it was made, and how many leases had begun or ended by then. */
   jobEnd: (JobEnd & { readonly at: number; readonly attempts: number }) | undefined;
   /** Leases begun and ended so far. */
@@ -315,6 +325,7 @@ export function initialHome(init: HomeInit): HomeState {
     jobEnd: undefined,
     attempts: 0,
     racing: { slotMs: 0, countedAt: 0, wastedMs: 0, won: 0, lost: 0 },
+    sharedAt: 0,
     mostCores: 1,
     generation: 1,
     speeds: 1,

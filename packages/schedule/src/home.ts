@@ -3,6 +3,7 @@ import { handleClaim } from './claims.ts';
 import { dispatch } from './dispatch.ts';
 import type { HomeEffect, HomeEvent, Release } from './home-protocol.ts';
 import { type HomeState, isFinished, type Step } from './home-state.ts';
+import { addUpLags } from './job-share.ts';
 import { handleJob } from './jobs.ts';
 import { expireLeases, handleLease, holds } from './leases.ts';
 import { rebuildIfNeeded, succeed } from './outcomes.ts';
@@ -19,6 +20,7 @@ export function stepHome(
 ): { readonly state: HomeState; readonly effects: HomeEffect[] } {
   const releases: Release[] = [];
   countSlotTime(state, event.now);
+  addUpLags(state, event.now);
   const step: Step = { state, now: event.now, effects: [], releases };
   handle(step, event);
   // That a build has started frees nothing and makes nothing ready.

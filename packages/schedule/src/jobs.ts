@@ -49,6 +49,7 @@ function addJob(step: Step, id: JobId, options: JobOptions): void {
     sealed: false,
     running: 0,
     weight: options.priority ?? 1,
+    lagMs: 0,
     derivations: new Set(),
     remaining: 0,
     failed: [],
