@@ -10,21 +10,23 @@ const HEADROOM = 1.25;
 const TELLING_BUILDS = 4;
 
 /**
- * Cores a derivation gets on a worker: many ready, one each; few, what such builds can use; alone, the whole machine. Of
- * one that nobody knows is assumed that it could use all there are to share.
+ * Cores a derivation should get: many ready, one each; few, what such builds can use; alone, the whole machine
+ * (infinite). Of one that nobody knows is assumed that it could use all there are to share.
  */
-export function coresFor(round: Round, derivation: Derivation, worker: WorkerRecord): number {
+export function coresWish(round: Round, derivation: Derivation): number {
   const { state } = round.step;
-  const all = coresOf(worker);
-  if (derivation.alone || all === 1) return all;
+  if (derivation.alone) return Number.POSITIVE_INFINITY;
   const others = state.ready - 1 + state.leases.size;
-  const free = Math.max(1, all - worker.coresTaken);
   const { width } = round.jobEnd;
-  if (others <= 0 && width < 1.5) return free;
+  if (others <= 0 && width < 1.5) return Number.POSITIVE_INFINITY;
   const share = Math.max(1, Math.floor(round.mesh.cores / Math.max(others + 1, width)));
   const usable = usableCores(derivation) ?? usualCores(state);
-  const wanted = isUrgent(round, derivation) ? (usable ?? share) : Math.min(share, usable ?? share);
-  return Math.max(1, Math.min(wanted, free));
+  return Math.max(1, isUrgent(round, derivation) ? (usable ?? share) : Math.min(share, usable ?? share));
+}
+
+/** What a worker has of them at the moment. */
+export function coresAt(worker: WorkerRecord, wish: number): number {
+  return wish === 1 ? 1 : Math.max(1, Math.min(wish, coresOf(worker) - worker.coresTaken));
 }
 
 /** The job's end hangs on it: the longest path, not the amount of work, decides, and it is on it or near. */

@@ -25,7 +25,7 @@ beforeEach(newHome);
 describe('what a free slot gets', () => {
   it('is the derivation with the longest way to the end', () => {
     const nodes = [node('short'), node('long', [], { predictedMs: 500 }), node('end', ['long'])];
-    expect(grants(after(up('h'), up('a'), ...job(nodes), steal('a')))).toEqual(['long <- a']);
+    expect(grants(after(up('h'), up('a', { slots: 2 }), ...job(nodes), steal('a')))).toEqual(['long <- a']);
     expect(grants(after(steal('a')))).toEqual(['short <- a']);
   });
 
@@ -72,7 +72,7 @@ describe('who may build', () => {
       node('arm', [], { system: 'aarch64-linux' }),
       node('any', [], { system: 'builtin' }),
     ];
-    after(up('h'), up('a', { features: ['kvm'] }), up('b', { systems: ['aarch64-linux'] }));
+    after(up('h'), up('a', { features: ['kvm'] }), up('b', { systems: ['aarch64-linux'], slots: 2 }));
     after(...job(nodes, { not: [machine('h')], keepGoing: true }));
     expect(grants(after(steal('h'), steal('h')))).toEqual([]);
     expect(grants(after(steal('b'), steal('b'))).sort()).toEqual(['any <- b', 'arm <- b']);
@@ -227,7 +227,7 @@ describe('a lease', () => {
   });
 
   it('is built elsewhere, if anybody else can, when its machine cannot give it', () => {
-    after(up('h'), up('a'), up('b'), ...job([node('1'), node('2', ['1'])]), steal('a'));
+    after(up('h'), up('a', { slots: 2 }), up('b'), ...job([node('1'), node('2', ['1'])]), steal('a'));
     after(built('1'));
     const effects = after({ type: 'outputs-lost', drvPath: '1' }, steal('a'));
     expect(of('derivation-lost', effects)).toMatchObject([{ drvPath: '1' }]);

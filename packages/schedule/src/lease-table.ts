@@ -30,6 +30,7 @@ export function grant(step: Step, derivation: Derivation, worker: WorkerRecord, 
     peerId: worker.info.peerId,
     ahead: terms.ahead,
     race: terms.race,
+    alone: derivation.alone,
     cores: terms.cores,
     follows,
     grantedAt: now,
@@ -42,8 +43,7 @@ export function grant(step: Step, derivation: Derivation, worker: WorkerRecord, 
   derivation.leases.push(lease);
   state.leases.set(lease.lease, lease);
   worker.leases.set(lease.lease, lease);
-  if (follows === undefined) worker.coresTaken += lease.cores;
-  worker.timetable = undefined;
+  take(worker, lease, 1);
   state.attempts++;
   worker.spent.set(request, true);
   charge(state, lease, 1);
@@ -80,8 +80,7 @@ export function endLease(step: Step, lease: Lease): void {
   const worker = state.workers.get(lease.peerId);
   if (worker !== undefined) {
     worker.leases.delete(lease.lease);
-    if (lease.follows === undefined) worker.coresTaken -= lease.cores;
-    worker.timetable = undefined;
+    take(worker, lease, -1);
     worker.requestsDueSince = now;
   }
   derivation.leases.splice(derivation.leases.indexOf(lease), 1);
@@ -111,6 +110,15 @@ export function cancelLease(step: Step, lease: Lease, reason: string): void {
 /** The lease that runs, or ran first, if there is any. */
 export function firstLease(derivation: Derivation): Lease | undefined {
   return derivation.leases[0];
+}
+
+/** Counts what a lease takes of its worker, in or out. */
+function take(worker: WorkerRecord, { follows, cores, alone }: Lease, by: 1 | -1): void {
+  worker.timetable = undefined;
+  if (follows !== undefined) return;
+  worker.slotsTaken += by;
+  worker.coresTaken += by * cores;
+  if (alone) worker.aloneTaken += by;
 }
 
 /** Counts a slot for or against the job that is charged for it. */

@@ -93,6 +93,7 @@ export function classFor(
       remainingMs: 0,
       shortestMs: 0,
       heap: new Heap(moreUrgent),
+      reverse: new Heap((a, b) => moreUrgent(b, a)),
       able: [],
       ableSet: new Set(),
       ableSpeeds: [],
@@ -180,6 +181,7 @@ export function enqueue(state: HomeState, derivation: Derivation): void {
     fanOut: derivation.dependants.length,
   };
   derivation.work.heap.push(entry);
+  derivation.work.reverse.push(entry);
   let most = 0;
   for (const bytes of derivation.local.values()) most = Math.max(most, bytes);
   let entered = 0;
@@ -193,6 +195,11 @@ export function enqueue(state: HomeState, derivation: Derivation): void {
 /** The most urgent ready derivation of a class. */
 export function firstOf(work: WorkClass): ReadyEntry | undefined {
   return firstLive(work.heap);
+}
+
+/** The least urgent ready derivation of a class. */
+export function lastOf(work: WorkClass): ReadyEntry | undefined {
+  return firstLive(work.reverse);
 }
 
 /** The most urgent ready derivation with its inputs at this worker, if the worker may build it. */

@@ -14,6 +14,11 @@ export function coresOf({ info }: WorkerRecord): number {
   return Math.max(1, info.cores ?? info.slots);
 }
 
+/** A parked request that can be answered: what was sent ahead takes the next free slot, whatever was asked for it since. */
+export function hasOpenSlot({ free, slotsTaken, info }: WorkerRecord): boolean {
+  return free.length > 0 && slotsTaken < info.slots;
+}
+
 /** When a worker's slots come free, as far as this home can tell. Kept for a moment, or until its leases or requests change. */
 export function timetableOf(worker: WorkerRecord, now: number): Timetable {
   const known = worker.timetable;
@@ -23,7 +28,8 @@ export function timetableOf(worker: WorkerRecord, now: number): Timetable {
 }
 
 function workOut(worker: WorkerRecord, now: number): Timetable {
-  const times: number[] = worker.free.map(() => now);
+  const open = Math.max(0, Math.min(worker.free.length, worker.info.slots - worker.slotsTaken));
+  const times: number[] = Array.from({ length: open }, () => now);
   const aheadEnds = new Map<Lease, number>();
   const waiting: Lease[] = [];
   let links = 0;
@@ -33,7 +39,7 @@ function workOut(worker: WorkerRecord, now: number): Timetable {
     else times.push(endsAt(lease, now));
   }
   if (worker.info.closed === undefined && now - worker.requestsDueSince < REQUEST_UNDER_WAY_MS) {
-    const cores = coresOf(worker) - worker.coresTaken - worker.free.length;
+    const cores = coresOf(worker) - worker.coresTaken - open;
     const due = Math.min(worker.info.slots - times.length, cores);
     for (let i = 0; i < due; i++) times.push(now + REQUEST_MS);
   }
