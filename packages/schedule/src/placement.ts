@@ -95,11 +95,26 @@ export function choose(round: Round, derivation: Derivation): Choice {
       if (isFree(round, derivation, worker) || isShunned(step, derivation, worker)) continue;
       if (emulates(worker, derivation)) continue;
       const at = derivation.alone ? round.emptyAt(worker) : round.freeAt(worker);
+      if (bestBusy !== undefined && isClearlyLater(derivation, at, speed, wish, bestBusy, step.now)) continue;
       const candidate = candidateOf(round, derivation, worker, speed, at, wish);
       if (bestBusy === undefined || isBetter(candidate, bestBusy, step.now)) bestBusy = candidate;
     }
   }
   return { free, bestFree, bestBusy };
+}
+
+/** Spares most of the busy ones a closer look: even with all inputs there and a preference it ends later. */
+function isClearlyLater(
+  { node, work }: Derivation,
+  at: number,
+  speed: number,
+  wish: number,
+  best: Candidate,
+  now: number,
+): boolean {
+  if (wish > 1 || work.policies.some(({ prefer }) => prefer !== undefined)) return false;
+  const endAt = at + node.predictedMs / speed;
+  return endAt - best.rank > Math.max(EQUAL_END_MS, EQUAL_END_SHARE * (best.endAt - now));
 }
 
 /** Whether somewhere else could be enough better to wait for. */
