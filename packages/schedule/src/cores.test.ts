@@ -44,6 +44,23 @@ describe('cores of a build', () => {
     expect(coresIn(after(machineOf8(), ...steals(8), ...job([unseen])))).toEqual({ '1': 8 });
   });
 
+  it('are all of the machine for each link of a chain, whatever other machines are like', () => {
+    const links = [known('1', 60_000, [], { busyCores: 0.2 }), known('2', 60_000, ['1'], { busyCores: 0.2 })];
+    const slow = ['b', 'c', 'd'].map((name) => up(name, { slots: 8, cores: 8, speed: 0.2 }));
+    const only = [{ text: 'a', terms: [{ type: 'peer' as const, peerId: 'a' }] }];
+    expect(coresIn(after(machineOf8(), ...slow, ...steals(8), ...job(links, { only })))).toEqual({ '1': 8 });
+  });
+
+  it('are all of the machine for the second run of the only build there is', () => {
+    after(machineOf8(), ...steals(1), ...job([known('1', 60_000, [], { busyCores: 0.2 })]));
+    after(started('1'));
+    after(up('b', { slots: 8, cores: 8 }), steal('b'));
+    let races: Record<string, number> = {};
+    for (clock.now = 60_000; clock.now < 400_000 && !('1' in races); clock.now += 5_000)
+      races = coresIn(after({ type: 'tick' }));
+    expect(races).toEqual({ '1': 8 });
+  });
+
   it('are shared by the few that are ready', () => {
     const two = ['1', '2'].map((name) => known(name, 60_000, [], parallel));
     const cores = coresIn(after(machineOf8(), ...steals(8), ...job(two)));

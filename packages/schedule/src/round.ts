@@ -147,19 +147,20 @@ export class Round {
       path = Math.max(path, endsAt(lease, now) + tailMs(derivation));
     }
     let area = 0;
-    let [remaining, shortest] = [0, 0];
+    let [remaining, shortest, unfinished] = [0, 0, 0];
     for (const work of state.classes.values()) {
       ableWorkers(state, work);
       const first = firstOf(work);
       if (first !== undefined) path = Math.max(path, now + first.level / Math.max(0.001, work.topSpeed));
       if (work.capacity > 0) area = Math.max(area, work.remainingMs / work.capacity);
       remaining += work.remainingMs;
-      shortest += work.shortestMs;
+      shortest += work.shortestMs / Math.max(0.001, work.topSpeed);
+      unfinished += work.members;
     }
-    const { capacity, slots } = this.mesh;
+    const { capacity } = this.mesh;
     if (capacity > 0) area = Math.max(area, remaining / capacity);
-    const atOnce =
-      path <= now || remaining <= 0 ? 1 : ((area * slots) / (path - now)) * (shortest / remaining);
+    // Each on the machine the path is reckoned with; what runs counts in full, so that near its end it looks like many.
+    const atOnce = path <= now ? 1 : Math.min(unfinished, shortest / (path - now));
     return { path, area: now + area, width: Math.max(1, atOnce) };
   }
 
