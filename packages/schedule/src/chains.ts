@@ -6,12 +6,19 @@ import type { Candidate } from './placement.ts';
 import { ableWorkers, weighInputs } from './ready-queue.ts';
 import { linkReason } from './reasons.ts';
 import type { Round } from './round.ts';
+import type { RequestId } from './types.ts';
 
 /**
  * Sends the short derivations that follow one another after the leased one, and nothing else, along with it: they are
  * built in its slot without a word to the home in between.
  */
-export function chain(round: Round, first: Lease, worker: WorkerRecord, at: Candidate): void {
+export function chain(
+  round: Round,
+  first: Lease,
+  request: RequestId,
+  worker: WorkerRecord,
+  at: Candidate,
+): void {
   let last = first;
   let totalMs = first.expectedMs;
   for (let links = 1; links < MAX_CHAIN; links++) {
@@ -21,7 +28,7 @@ export function chain(round: Round, first: Lease, worker: WorkerRecord, at: Cand
     totalMs += expectedMs;
     if (expectedMs > CHAIN_LINK_MS || totalMs > CHAIN_MS) return;
     last = grant(round.step, next, worker, {
-      request: first.lease,
+      request,
       ahead: first.ahead,
       race: false,
       cores: first.cores,

@@ -170,7 +170,7 @@ function give(
     reason,
   });
   if (!ahead) round.commit(worker, at.endAt);
-  chain(round, lease, worker, at);
+  chain(round, lease, request, worker, at);
 }
 
 function takeRequest(worker: WorkerRecord, ahead: boolean): RequestId {

@@ -5,6 +5,7 @@ import type { JobEvent } from './home-protocol.ts';
 import { type Derivation, isFinished, type Job, type Step } from './home-state.ts';
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
 import { claimAll } from './ownership.ts';
+import { plausiblePrediction } from './plausible.ts';
 import { classFor, enqueue, enterClass, reclass } from './ready-queue.ts';
 import type { DerivationNode, DrvPath, JobId, JobOptions } from './types.ts';
 
@@ -12,7 +13,8 @@ import type { DerivationNode, DrvPath, JobId, JobOptions } from './types.ts';
 export function handleJob(step: Step, event: JobEvent): void {
   const { state } = step;
   if (event.type === 'predictions-changed') {
-    for (const [drvPath, prediction] of event.predictions) predictAnew(step, drvPath, prediction);
+    for (const [drvPath, prediction] of event.predictions)
+      predictAnew(step, drvPath, plausiblePrediction(prediction));
     return;
   }
   const job = state.jobs.get(event.job);
@@ -65,7 +67,7 @@ function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]):
   state.jobEnd = undefined;
   for (const node of nodes) {
     const known = state.graph.get(node.drvPath);
-    if (known === undefined) added.push(addDerivation(step, job, node));
+    if (known === undefined) added.push(addDerivation(step, job, plausiblePrediction(node)));
     else join(step, job, known);
   }
   claimAll(

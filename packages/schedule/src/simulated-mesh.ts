@@ -2,7 +2,15 @@ import { stepHome } from './home.ts';
 import type { DerivationOutcome, HomeEffect, HomeEvent } from './home-protocol.ts';
 import { type HomeState, initialHome } from './home-state.ts';
 import { type Endpoint, SimulatedNetwork, type SimulatedNetworkInit } from './simulated-network.ts';
-import type { BuildOutcome, DerivationNode, DrvPath, JobId, JobOptions, LeaseId } from './types.ts';
+import type {
+  BuildOutcome,
+  DerivationNode,
+  DrvPath,
+  JobId,
+  JobOptions,
+  LeaseId,
+  WorkerInfo,
+} from './types.ts';
 import { stepWorker } from './worker.ts';
 import type { WorkerMachineEffect, WorkerMachineEvent } from './worker-protocol.ts';
 import { initialWorker, type WorkerState } from './worker-state.ts';
@@ -12,6 +20,8 @@ type Without<T> = T extends unknown ? Omit<T, 'now'> : never;
 export interface SimulatedMeshInit extends SimulatedNetworkInit {
   readonly slots: readonly number[];
   readonly aheadSlots: number;
+  /** What each machine says of itself beyond its slots. */
+  readonly machines?: readonly Partial<WorkerInfo>[];
   /** Derivations whose build answers with a failure. */
   readonly failing: ReadonlySet<DrvPath>;
   /** Builds that fail for their machine's sake, before that stops. */
@@ -46,6 +56,8 @@ export class SimulatedMesh {
   readonly jobs = new Map<JobId, JobEnd>();
   /** Finished builds of each derivation, anywhere. */
   readonly builds = new Map<DrvPath, number>();
+  /** Leases granted, races and links of chains among them. */
+  readonly granted = { leases: 0, races: 0, links: 0 };
   readonly #init: SimulatedMeshInit;
   readonly #network: SimulatedNetwork;
   readonly #nodes = new Map<DrvPath, DerivationNode>();
@@ -158,6 +170,7 @@ export class SimulatedMesh {
         systems: ['x86_64-linux'],
         features: [],
         slots: this.#init.slots[index]!,
+        ...this.#init.machines?.[index],
       },
     });
   }
@@ -225,14 +238,17 @@ export class SimulatedMesh {
     const home = agent.id;
     switch (effect.type) {
       case 'grant': {
-        const { peerId, request, lease, attempt, drvPath, ahead } = effect;
+        const { peerId, request, lease, attempt, drvPath, ahead, cores, memoryBytes, race, follows } = effect;
         const key = `${home}.${agent.life} ${drvPath} ${effect.job}`;
         if (attempt <= (this.#attempts.get(key) ?? 0))
           throw new Error(`attempt ${attempt} of ${drvPath} again`);
         this.#attempts.set(key, attempt);
-        this.#send(agent, peerId, (to) =>
-          this.#toWorker(to, { type: 'leased', home, request, lease, attempt, drvPath, ahead }),
-        );
+        this.#countGrant(agent, drvPath, race, follows !== undefined);
+        const leased = { request, lease, attempt, drvPath, ahead, cores, memoryBytes };
+        const link = follows === undefined ? {} : { follows };
+        // A link that came before what it follows would look like one whose predecessor is over.
+        const deliver = (to: Agent) => this.#toWorker(to, { type: 'leased', home, ...leased, ...link });
+        this.#send(agent, peerId, deliver, 'leases');
         break;
       }
       case 'revoke':
@@ -246,9 +262,11 @@ export class SimulatedMesh {
         );
         break;
       case 'advertise': {
-        const { work, sequence } = effect;
-        const type = work ? 'home-advertised' : 'home-withdrawn';
-        this.#send(agent, effect.peerId, (to) => this.#toWorker(to, { type, home, sequence }));
+        const { work, sequence, hungry, weight } = effect;
+        const event = work
+          ? ({ type: 'home-advertised', home, sequence, hungry, weight } as const)
+          : ({ type: 'home-withdrawn', home, sequence } as const);
+        this.#send(agent, effect.peerId, (to) => this.#toWorker(to, event));
         break;
       }
       case 'derivation-finished':
@@ -278,8 +296,20 @@ export class SimulatedMesh {
         break;
       case 'attempt-failed':
       case 'impossible':
+      case 'race-finished':
+      case 'outputs-differ':
         break;
     }
+  }
+
+  #countGrant({ home }: Agent, drvPath: DrvPath, race: boolean, link: boolean): void {
+    const leases = home.graph.get(drvPath)?.leases ?? [];
+    const live = leases.filter((lease) => home.leases.has(lease.lease));
+    if (live.length > 2) throw new Error(`${drvPath} has ${live.length} leases`);
+    if (live.length === 2 && !live[1]!.race) throw new Error(`${drvPath} is leased twice and not raced`);
+    this.granted.leases++;
+    if (race) this.granted.races++;
+    if (link) this.granted.links++;
   }
 
   #accept(key: string, outcome: DerivationOutcome): void {

@@ -13,7 +13,7 @@ interface Pending {
 export interface SimulatedNetworkInit {
   /** A number from [0, 1), the only source of chance. */
   readonly random: () => number;
-  /** Messages sent in a named queue keep their order; all others never do. */
+  /** Messages sent in a named queue keep their order, as those in the queue `leases` always do; all others never do. */
   readonly orderedQueues: boolean;
   /** How likely each message is to come twice. */
   readonly duplicates: number;
@@ -64,7 +64,8 @@ export class SimulatedNetwork {
     const arrive = () => {
       if (from.alive && to.alive && this.#links.get(key)?.epoch === epoch) deliver();
     };
-    const ordered = queue && this.#init.orderedQueues ? `${from.id} ${to.id} ${queue}` : undefined;
+    const keepsOrder = queue === 'leases' || (queue !== undefined && this.#init.orderedQueues);
+    const ordered = keepsOrder ? `${from.id} ${to.id} ${queue}` : undefined;
     this.#pool.push({ queue: ordered, deliver: arrive });
     if (this.#init.random() < this.#init.duplicates) this.#pool.push({ queue: ordered, deliver: arrive });
   }

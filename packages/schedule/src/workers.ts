@@ -6,6 +6,7 @@ import type { WorkerEvent } from './home-protocol.ts';
 import { isFinished, type Step, type WorkClass, type WorkerRecord, wakeAt } from './home-state.ts';
 import { loseLease } from './leases.ts';
 import { fail, rebuildIfNeeded } from './outcomes.ts';
+import { plausibleWorker } from './plausible.ts';
 import { moreUrgent, noteImpossible } from './ready-queue.ts';
 import { Recent } from './recent.ts';
 import { coresOf } from './timetable.ts';
@@ -16,7 +17,7 @@ export function handleWorker(step: Step, event: WorkerEvent): void {
   const { state } = step;
   switch (event.type) {
     case 'worker-up':
-      workerUp(step, event.worker);
+      workerUp(step, plausibleWorker(event.worker));
       break;
     case 'worker-down':
       workerDown(step, event.peerId);
