@@ -29,7 +29,10 @@ const absurdHistory: fc.Arbitrary<BuildHistory> = fc.record({
 /** Graphs with long runs in them, so that there are chains. */
 function graphOf(predictedMs: fc.Arbitrary<number>, histories: fc.Arbitrary<BuildHistory | undefined>) {
   const shape = fc.record({
-    back: fc.oneof(fc.constant([1]), fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 3 })),
+    back: fc.oneof(
+      fc.constant<number[]>([1]),
+      fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 3 }),
+    ),
     predictedMs,
     history: histories,
     pinned: fc.constantFrom(false, false, false, true),
