@@ -111,7 +111,7 @@ describe('machines of any speed, names with any history', () => {
           total.derivations += nodes.length;
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
     expect(total.races, 'races were run').toBeGreaterThan(0);
     expect(total.links, 'chains were run').toBeGreaterThan(0);
@@ -160,7 +160,7 @@ describe('absurd figures', () => {
           expect(mesh.jobs.get('j')).toMatchObject({ ok: true, failed: [], skipped: [] });
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 
@@ -177,7 +177,7 @@ describe('absurd figures', () => {
           expect(mesh.jobs.get('j')).toMatchObject({ ok: true, failed: [], skipped: [] });
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });
