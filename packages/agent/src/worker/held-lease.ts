@@ -83,9 +83,10 @@ export class HeldLease {
     const { signal } = this.#controller;
     const startedMs = clock.monotonic();
     this.#build = DerivationBuild.open({ lease: message, connections, settings, signal });
-    const freeBytes = await surroundings.freeDiskBytes();
+    // Together: either may fail before the other is there.
+    const [build, freeBytes] = await Promise.all([this.#build, surroundings.freeDiskBytes()]);
     checkRoom(freeBytes, 0, message.outputBytes);
-    const missing = await (await this.#build).missingInputs();
+    const missing = await build.missingInputs();
     if (missing.length > 0) {
       const { sources } = await fetcher.fetchClosure(missing, {
         signal,
