@@ -64,7 +64,7 @@ export const MAX_EXAMINED_AHEAD = 8;
 
 /** A race must promise this much, in itself and for the job's end: less is noise. */
 export const RACE_GAIN_MS = 1_000;
-export const RACE_GAIN_SHARE = 0.1;
+export const RACE_GAIN_SHARE = 0.2;
 /** Slot time that lost races may cost, of all there is: the rest of 5 % is for those under way. */
 export const RACE_WASTE_SHARE = 0.03;
 /** Races lost in a row of which none was won that end free racing. */
