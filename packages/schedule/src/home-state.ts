@@ -54,6 +54,8 @@ export interface Derivation extends Vertex<Derivation> {
   /** Times a machine failed it. */
   failures: number;
   readonly avoid: Set<PeerId>;
+  /** Times a worker gave it back unbuilt. */
+  returns: number;
   /** Workers that gave it back for want of room, and until when they are not asked again. */
   readonly shunned: Map<PeerId, number>;
   /** Live leases: one, or two while it is raced. */

@@ -98,6 +98,7 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     attempt: 0,
     failures: 0,
     avoid,
+    returns: 0,
     shunned: new Map(),
     leases: [],
     alone: node.history?.ranOutOfMemory ?? false,

@@ -9,6 +9,9 @@ import { compareWithWinner, finishRace, hashesOf } from './race-outcome.ts';
 import { reclass } from './ready-queue.ts';
 import type { BuildOutcome, LeaseRef, PeerId } from './types.ts';
 
+/** Grants and requests cross now and then; more often than this something is wrong with the worker. */
+const CROSSED_TOO_OFTEN = 4;
+
 /** Carries out what a worker says about its leases; anything about a lease that is over is fenced here. */
 export function handleLease(step: Step, event: LeaseEvent): void {
   if (event.type === 'heartbeat') {
@@ -32,7 +35,8 @@ export function handleLease(step: Step, event: LeaseEvent): void {
       if (event.reason === 'machine')
         machineFailed(step, lease, event.detail ?? 'it could not start the build');
       else {
-        if (event.reason === 'busy' && event.detail !== undefined && event.detail !== '') shun(step, lease);
+        lease.derivation.returns++;
+        if (event.reason === 'busy') shun(step, lease, event.detail !== undefined && event.detail !== '');
         giveUp(step, lease);
       }
       break;
@@ -142,9 +146,11 @@ function changed({ state }: Step, peerId: PeerId): void {
   if (worker !== undefined) worker.timetable = undefined;
 }
 
-function shun(step: Step, lease: Lease): void {
-  const until = step.now + SHUN_MS;
-  lease.derivation.shunned.set(lease.peerId, until);
+/** A worker that says what it lacks is left alone for a while; one that merely crossed our grant only when that goes on. */
+function shun(step: Step, { derivation, peerId }: Lease, lacking: boolean): void {
+  if (!lacking && derivation.returns < CROSSED_TOO_OFTEN) return;
+  const until = step.now + (lacking ? SHUN_MS : Math.min(SHUN_MS, 2 ** Math.min(10, derivation.returns)));
+  derivation.shunned.set(peerId, until);
   wakeAt(step, until);
 }
 
