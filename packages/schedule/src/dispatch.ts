@@ -13,7 +13,7 @@ import {
 import { type Claimant, compareClaims, JobShares } from './job-share.ts';
 import { refreshPriorities } from './jobs.ts';
 import { grant } from './lease-table.ts';
-import { type Candidate, choose, isHarmless, pickFree, takesNow, withinBand } from './placement.ts';
+import { type Candidate, choose, isHarmless, pickFree, rankOf, takesNow, withinBand } from './placement.ts';
 import { raceTail } from './racing.ts';
 import { ableWorkers, firstOf, lastOf, moreUrgent, nearestTo } from './ready-queue.ts';
 import { placementReason } from './reasons.ts';
@@ -223,7 +223,10 @@ function endsSoonerAt(round: Round, lease: Lease, worker: WorkerRecord): boolean
   const holder = round.step.state.workers.get(lease.peerId);
   if (here === undefined || holder === undefined) return false;
   const { now } = round.step;
-  return here.endAt + EQUAL_END_SHARE * (here.endAt - now) < round.aheadEnd(lease, holder);
+  const end = round.aheadEnd(lease, holder);
+  // By the same measure that sent it there, or it would be sent there again.
+  const there = rankOf(derivation, holder, end - lease.expectedMs, end);
+  return here.rank + EQUAL_END_SHARE * (here.endAt - now) < there;
 }
 
 function revoke(round: Round, lease: Lease, forWorker: WorkerRecord): void {

@@ -148,10 +148,16 @@ function candidateOf(
   const startAt = Math.max(at, now + fetch);
   const endAt = startAt + expectedMs;
   const missing = missingBytes(derivation, worker);
+  const rank = rankOf(derivation, worker, at, endAt);
+  return { worker, speed, missingBytes: missing, fetchMs: fetch, expectedMs, cores, startAt, endAt, rank };
+}
+
+/** What an end counts as there, of a build that waits until `at`, with the job's preference and the derivation's nature taken in. */
+export function rankOf(derivation: Derivation, worker: WorkerRecord, at: number, endAt: number): number {
   let rank = endAt;
   if (isCrumb(derivation) && isAway(derivation, worker)) rank += CRUMB_MS;
   if (isPreferred(derivation, worker)) rank -= PREFERENCE * (endAt - at);
-  return { worker, speed, missingBytes: missing, fetchMs: fetch, expectedMs, cores, startAt, endAt, rank };
+  return rank;
 }
 
 function isPreferred({ work }: Derivation, { info }: WorkerRecord): boolean {
