@@ -3,16 +3,18 @@ import type { Experience, HomeState, Lease, Step, WorkerRecord } from './home-st
 import type { BuildTimings } from './types.ts';
 
 /** Standard errors by which builds must disagree with a claimed speed before it is doubted: luck alone goes less far. */
-const SURE = 2.5;
+const SURE = 3;
+/** Of the disagreement so much is still put down to luck then. */
+const LUCK = 1;
 /** Shorter builds tell more about overhead than about speed. */
 const TELLING_MS = 200;
-/** One build cannot say more than this factor, e^3. */
-const MOST_TOLD = 3;
+/** One build cannot say more than this, as a logarithm. */
+const MOST_TOLD = 5;
 /** Smaller changes of a machine's speed wait for this many builds. */
 const TELLING_MOVE = 0.03;
 const LEARN_EVERY = 16;
 /** Factor by which reality may correct a claim at most. */
-const MOST_CORRECTED = 16;
+const MOST_CORRECTED = 64;
 
 /** Takes in what a finished build tells about its machine, and about how parallel builds of this job are. */
 export function learn(step: Step, lease: Lease, timings: BuildTimings | undefined): void {
@@ -22,10 +24,10 @@ export function learn(step: Step, lease: Lease, timings: BuildTimings | undefine
   if (worker === undefined || took === undefined) return;
   const { derivation } = lease;
   const nominal = workMs(derivation, lease.cores) / claimedSpeed(worker, derivation.node.system);
-  if (took >= TELLING_MS && nominal >= TELLING_MS) {
+  if (took >= TELLING_MS) {
     // A prediction that may be off by a factor e tells a fifth of what a certain one does.
     const weight = 1 / (0.25 + spreadOf(derivation) ** 2);
-    const told = Math.max(-MOST_TOLD, Math.min(MOST_TOLD, Math.log(took / nominal)));
+    const told = Math.max(-MOST_TOLD, Math.min(MOST_TOLD, Math.log(took / Math.max(TELLING_MS, nominal))));
     for (const experience of [worker.experience, state.experience]) add(experience, told, weight);
     const moved = Math.abs(Math.log(correction(state, worker.experience) / worker.correction));
     // Everybody's figure moves a little with every build: that is caught up with now and then.
@@ -40,10 +42,25 @@ export function learn(step: Step, lease: Lease, timings: BuildTimings | undefine
     add(state.parallelism, Math.log(Math.max(0.1, cpuMs / took)), 1);
 }
 
+/** A build that lost a race and had taken longer than its machine claims says at least that. */
+export function learnFromLoss(step: Step, lease: Lease): void {
+  const worker = step.state.workers.get(lease.peerId);
+  if (worker === undefined || lease.startedAt === undefined) return;
+  const { derivation } = lease;
+  const nominal = workMs(derivation, lease.cores) / claimedSpeed(worker, derivation.node.system);
+  if (step.now - lease.startedAt > nominal) learn(step, lease, undefined);
+}
+
 /** What a worker's claimed speed is to be multiplied with: below 1 where its builds take longer than others' compared to predictions. */
 export function correctionOf(state: HomeState, worker: WorkerRecord): number {
   if (worker.correctedAt !== state.speeds) {
-    worker.correction = correction(state, worker.experience);
+    const corrected = correction(state, worker.experience);
+    if (corrected !== worker.correction) {
+      // What runs there was expected of the speed it was believed to have.
+      for (const lease of worker.leases.values()) lease.expectedMs *= worker.correction / corrected;
+      worker.timetable = undefined;
+    }
+    worker.correction = corrected;
     worker.correctedAt = state.speeds;
   }
   return worker.correction;
@@ -56,7 +73,8 @@ function correction(state: HomeState, experience: Experience): number {
   const difference = experience.sum / experience.weight - (state.experience.sum - experience.sum) / others;
   // A sample's weight is about the inverse of its variance, so this is the standard error of the difference.
   const error = Math.sqrt(1 / experience.weight + 1 / others);
-  const beyondChance = Math.max(0, Math.abs(difference) - SURE * error);
+  if (Math.abs(difference) < SURE * error) return 1;
+  const beyondChance = Math.abs(difference) - LUCK * error;
   const factor = Math.exp(-Math.sign(difference) * beyondChance);
   return Math.max(1 / MOST_CORRECTED, Math.min(MOST_CORRECTED, factor));
 }

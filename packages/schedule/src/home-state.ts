@@ -110,7 +110,7 @@ export interface Lease {
   readonly grantedAt: number;
   /** What fetching its inputs and the build itself are expected to take there. */
   readonly fetchMs: number;
-  readonly expectedMs: number;
+  expectedMs: number;
   deadline: number;
   startedAt: number | undefined;
   /** The idle worker for whose sake it was asked back. */

@@ -1,3 +1,4 @@
+import { learnFromLoss } from './experience.ts';
 import type { Lease, OutputHashes, Step } from './home-state.ts';
 import { cancelLease, followersOf } from './lease-table.ts';
 import { decide } from './ownership.ts';
@@ -13,6 +14,7 @@ export function finishRace(step: Step, winner: Lease): void {
     if (winner.race) state.racing.won++;
     else state.racing.lost++;
     state.raceLosers.set(loser.lease, { peerId: loser.peerId, drvPath: derivation.drvPath });
+    learnFromLoss(step, loser);
     const followers = followersOf(state, loser);
     cancelLease(step, loser, 'another machine was faster');
     for (const follower of followers) {

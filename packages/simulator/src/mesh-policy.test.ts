@@ -91,9 +91,9 @@ describe('a machine that lies about its speed', () => {
 });
 
 describe('bad input', () => {
-  test('a job of 0 derivations ends at once', () => {
+  test('a job of 0 derivations ends with its evaluation', () => {
     const { wallMs, built } = simulate(makeScenario(generateGraph('wide:0', 1)!, lan8, warm, 1), 'mesh');
-    expect(wallMs).toBeLessThan(1);
+    expect(wallMs).toBeLessThan(100);
     expect(built).toBe(0);
   });
 
