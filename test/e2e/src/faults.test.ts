@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { outputsOf, readStore, validOn } from './host-store.ts';
 import { untilConnected, untilSeen } from './local-api.ts';
 import { untilBuilding, untilNoBuilds } from './running-builds.ts';
+import { soundReport } from './sound-report.ts';
 import { workload } from './workload.ts';
 
 /** A closed connection is noticed within a second, a silent one within ten; the rest is for a crowded test machine. */
@@ -182,12 +183,25 @@ describe.skipIf(requireLab(['sid']))('what goes wrong with a machine', () => {
       'mount -o remount,size=$(($(df -k --output=used /nix | tail -1) + 2048))k /nix',
     ]);
     try {
-      const args = workload('big', '--arg', 'mb', '16', 'big', '--not', 'h1');
-      const builds = [start(args), start(workload('big', '--arg', 'mb', '16', 'big', '--not', 'h1'))];
-      for (const build of builds) expect((await resultOf(build)).length).toBeGreaterThan(0);
-      expect(builds.map((build) => build.stderr.text()).join('')).toMatch(
-        /h2: could not finish big (.*No space left|.*free disk space)/,
+      // More than the other machine has slots.
+      const builds = await Promise.all(
+        Array.from({ length: 4 }, () =>
+          mesh.build(home, workload('big', '--arg', 'mb', '16', 'big', '--not', 'h1')),
+        ),
       );
+      const derivations = builds.flatMap(({ report }) => soundReport(report).derivations);
+      expect(builds.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+      expect(derivations.map(({ peer, outcome }) => `${outcome} on ${peer}`)).toEqual(
+        builds.map(() => 'built on h3'),
+      );
+      const onFullDisk = derivations
+        .flatMap(({ attempts }) => attempts ?? [])
+        .filter(({ peer }) => peer === 'h2');
+      expect(onFullDisk.length).toBeGreaterThan(0);
+      for (const { outcome, detail } of onFullDisk) {
+        expect(outcome).toMatch(/revoked|failed/);
+        expect(detail).toMatch(/No space left/);
+      }
     } finally {
       await second.exec(['mount', '-o', 'remount,size=100%', '/nix']);
     }
