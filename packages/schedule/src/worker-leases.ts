@@ -88,7 +88,7 @@ function build(state: WorkerState, lease: HeldLease, now: number, effects: Worke
   lease.startedAt = now;
   const { home, drvPath, cores } = lease;
   effects.push({ type: 'build', home, drvPath, cores, ...ref(lease) });
-  effects.push({ type: 'started', home, ...ref(lease) });
+  effects.push({ type: 'started', home, cores, ...ref(lease) });
 }
 
 /** Gives back what has not started and may not any more: the owner, the load or the hour has taken slots away. */

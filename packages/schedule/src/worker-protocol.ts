@@ -88,7 +88,8 @@ export type WorkerMachineEffect =
     } & LeaseRef)
   /** Stop fetching (`building: false`, needs no answer) or kill the build (`building: true`, ends with `aborted`). */
   | { readonly type: 'abort'; readonly lease: LeaseId; readonly building: boolean; readonly reason: string }
-  | ({ readonly type: 'started'; readonly home: PeerId } & LeaseRef)
+  /** With the cores it was given. */
+  | ({ readonly type: 'started'; readonly home: PeerId; readonly cores: number } & LeaseRef)
   | ({
       readonly type: 'returned';
       readonly home: PeerId;

@@ -80,7 +80,7 @@ describe('a worker', () => {
     expect(worker.leases.get('next')?.phase).toBe('waiting');
     const outcome = { type: 'built' as const, outputs: [] };
     const effects = after({ type: 'build-finished', lease: 'l2', outcome });
-    expect(effects).toContainEqual({ type: 'started', home: 'h', lease: 'next', attempt: 1 });
+    expect(effects).toContainEqual({ type: 'started', home: 'h', cores: 1, lease: 'next', attempt: 1 });
   });
 
   it('lets an ahead lease that has its inputs go before one that still fetches in a slot', () => {

@@ -116,7 +116,8 @@ export const workerMessageSchema = v.variant('type', [
   v.object({ type: v.literal('unsteal'), request: id }),
   v.object({ type: v.literal('fetching'), ...lease, paths: count, bytes: count }),
   v.object({ type: v.literal('fetched'), ...lease, bytes: count }),
-  v.object({ type: v.literal('started'), ...lease }),
+  /** `cores`: what the build was given. */
+  v.object({ type: v.literal('started'), ...lease, cores: v.optional(count) }),
   v.object({
     type: v.literal('heartbeat'),
     leases: v.pipe(v.array(v.object(lease)), v.maxLength(10_000)),

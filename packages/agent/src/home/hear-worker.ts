@@ -65,7 +65,7 @@ export function hearWorker(peerId: string, message: WorkerMessage, tools: Hearin
       leaseNews.each(peerId, message.lease, (job, lease) => job.leases.fetched(lease));
       break;
     case 'started':
-      leaseNews.each(peerId, message.lease, (job, lease) => job.leases.started(lease));
+      leaseNews.each(peerId, message.lease, (job, lease) => job.leases.started(lease, message.cores));
       dispatch({ type: 'started', peerId, lease: message.lease, attempt: message.attempt });
       break;
     case 'log': {

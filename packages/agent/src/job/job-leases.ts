@@ -52,11 +52,13 @@ export class JobLeases {
     if (attempt !== undefined) attempt.fetchedMs = this.#init.atMs();
   }
 
-  started(lease: GivenLease): void {
+  /** `cores`: what its machine gave it, where it says so; that may be less than was granted. */
+  started(lease: GivenLease, cores?: number): void {
     const attempt = this.#attempt(lease);
     if (attempt === undefined) return;
     attempt.startedMs = this.#init.atMs();
     attempt.fetchedMs ??= attempt.startedMs;
+    attempt.cores = cores ?? attempt.cores;
     this.#init.emit({ type: 'started', ...about(lease.drvPath), peer: this.#init.nameOf(lease.peerId) });
   }
 

@@ -11,7 +11,7 @@ export interface GivenLease {
   readonly race: boolean;
   /** It was given before its inputs existed, as the next link of a chain. */
   readonly chained: boolean;
-  readonly cores: number;
+  cores: number;
   readonly expectedMs: number;
   readonly reason: string;
 }

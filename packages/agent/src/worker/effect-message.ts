@@ -12,7 +12,7 @@ export function effectMessage(effect: Said): WorkerMessage {
     case 'unsteal':
       return { type: 'unsteal', request: effect.request };
     case 'started':
-      return { type: 'started', lease: effect.lease, attempt: effect.attempt };
+      return { type: 'started', lease: effect.lease, attempt: effect.attempt, cores: effect.cores };
     case 'heartbeat':
       return {
         type: 'heartbeat',
