@@ -8,7 +8,7 @@ import { emulatedSystems, type ForeignFormat, foreignFormats } from './emulation
 import { BuildMemoryLimit } from './memory-limit.ts';
 import { onMains } from './power.ts';
 import { type MachineLoad, measureLoad, oomKills } from './pressure.ts';
-import { MachineSpeed, sampleInThread } from './speed.ts';
+import { MachineSpeed, sampleInProcess } from './speed.ts';
 
 export interface MachineFactsInit {
   stateDir: string;
@@ -62,7 +62,7 @@ export class MachineFacts {
       init.nix,
       foreignFormats(),
       memoryLimit.read(),
-      MachineSpeed.load(speedInit, { clock, logger, random: Math.random, sample: sampleInThread }),
+      MachineSpeed.load(speedInit, { clock, logger, random: Math.random, sample: sampleInProcess }),
     ]);
     const memoryBytes = Math.min(totalmem(), limit?.limitBytes ?? totalmem());
     return new MachineFacts({ nix, slots, memoryBytes, memoryLimit, formats, speed, clock });

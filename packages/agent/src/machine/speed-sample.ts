@@ -64,7 +64,7 @@ const SAMPLE_CPU_MS = 200;
 /** Of all rounds the fastest tenth ran compiled code with nobody in between; the very fastest is luck. */
 const UNDISTURBED = 0.1;
 
-/** Measures for some 200 ms of processor time. Blocks: belongs into a thread of its own. */
+/** Measures for some 200 ms of processor time. Blocks: belongs into a process of its own. */
 export function sampleSpeed({ now, cpu }: SampleClocks): SpeedSample {
   const material = makeMaterial();
   const startMs = now();

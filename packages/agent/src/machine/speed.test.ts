@@ -7,7 +7,7 @@ import { ManualClock } from '@mesh/net/testing';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MAX_SPEED, MIN_SPEED, SPEED_DELAY_MS, SPEED_LIFETIME_MS, SPEED_RETRY_MS } from './constants.ts';
-import { MachineSpeed, sampleInThread, speedOf } from './speed.ts';
+import { MachineSpeed, sampleInProcess, speedOf } from './speed.ts';
 import type { SpeedSample } from './speed-sample.ts';
 
 const WHOLE: SpeedSample = { roundMs: 2, share: 1 };
@@ -150,8 +150,8 @@ describe('the speed of a machine', () => {
     );
   });
 
-  test('is measured by real work in a thread', async () => {
-    const { roundMs, share } = await sampleInThread();
+  test('is measured by real work in a process', async () => {
+    const { roundMs, share } = await sampleInProcess();
     expect(roundMs).toBeGreaterThan(0);
     expect(share).toBeGreaterThan(0);
     expect(share).toBeLessThanOrEqual(1);

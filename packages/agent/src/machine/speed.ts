@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { fork } from 'node:child_process';
 import type { Clock, Logger, Timer } from '@mesh/net';
 import { MAX_SPEED, MIN_SPEED, SPEED_DELAY_MS, SPEED_LIFETIME_MS, SPEED_RETRY_MS } from './constants.ts';
 import { readSpeedFile, type StoredSpeed, writeSpeedFile } from './speed-file.ts';
@@ -132,17 +132,18 @@ export function speedOf({ roundMs, share }: SpeedSample): number {
   return Number(clamped.toPrecision(2));
 }
 
-/** Sources run as they are, built files as they are: the thread's file is the neighbour of this one. */
+/** Sources run as they are, built files as they are: the process's file is the neighbour of this one. */
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
 
-/** Measures in a thread, so that heartbeats stay prompt meanwhile. */
-export function sampleInThread(): Promise<SpeedSample> {
+/** Measures in a process: heartbeats stay prompt meanwhile, and the memory it takes is gone with it. */
+export function sampleInProcess(): Promise<SpeedSample> {
   return new Promise((resolve, reject) => {
-    const file = new URL(FROM_SOURCE ? './speed-thread.ts' : './speed-thread.js', import.meta.url);
-    const thread = new Worker(file, { name: 'mesh-speed' });
-    thread.unref();
-    thread.once('message', resolve);
-    thread.once('error', reject);
-    thread.once('exit', () => reject(new Error('the measuring thread ended without an answer')));
+    const file = new URL(FROM_SOURCE ? './speed-process.ts' : './speed-process.js', import.meta.url);
+    const child = fork(file, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    child.unref();
+    child.channel?.unref();
+    child.once('message', (sample) => resolve(sample as unknown as SpeedSample));
+    child.once('error', reject);
+    child.once('exit', () => reject(new Error('the measuring process ended without an answer')));
   });
 }
