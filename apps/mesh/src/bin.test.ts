@@ -14,7 +14,7 @@ let bin: string;
 /** A stand-in for Node that tells who it is and what it was given. */
 function writeNode(dir: string, name: string, version: string): void {
   mkdirSync(dir, { recursive: true });
-  const script = `#!/bin/sh\n[ "$1" = --version ] && { echo ${version}; exit; }\nshift\necho "${name}: $*"\n`;
+  const script = `#!/bin/sh\n[ "$1" = --version ] && { echo ${version}; exit; }\nshift 2\necho "${name}: $*"\n`;
   writeFileSync(join(dir, 'node'), script);
   chmodSync(join(dir, 'node'), 0o755);
 }
