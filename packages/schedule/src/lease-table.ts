@@ -107,11 +107,6 @@ export function cancelLease(step: Step, lease: Lease, reason: string): void {
   });
 }
 
-/** The lease that runs, or ran first, if there is any. */
-export function firstLease(derivation: Derivation): Lease | undefined {
-  return derivation.leases[0];
-}
-
 /** Counts what a lease takes of its worker, in or out. */
 function take(worker: WorkerRecord, { follows, cores, alone }: Lease, by: 1 | -1): void {
   worker.timetable = undefined;
