@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Availability } from './available.ts';
 import { processesUnder } from './processes.ts';
 
-export type Controller = 'cpu' | 'memory';
+/** `cpuacct`, which counts, is one of version 1 only: in version 2 every `cpu` group counts. */
+export type Controller = 'cpu' | 'cpuacct' | 'memory';
 
 /** A host's control group, and what its files are called. */
 export interface ControlGroup {
@@ -17,7 +18,7 @@ interface Hierarchy {
 }
 
 const V2_ROOT = '/sys/fs/cgroup';
-const CONTROLLERS: readonly Controller[] = ['cpu', 'memory'];
+const CONTROLLERS: readonly Controller[] = ['cpu', 'cpuacct', 'memory'];
 
 /** Whether this machine lets us limit what a host takes, by control groups of either version. */
 export function controllerAvailable(controller: Controller): Availability {

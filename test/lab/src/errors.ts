@@ -11,7 +11,8 @@ export type LabErrorCode =
   | 'LAB_TIMEOUT'
   | 'LAB_COMMAND_FAILED'
   | 'LAB_NO_CPU_QUOTA'
-  | 'LAB_NO_MEMORY_LIMIT';
+  | 'LAB_NO_MEMORY_LIMIT'
+  | 'LAB_NO_PROCESSOR_TIME';
 
 export class LabError extends Error {
   static {

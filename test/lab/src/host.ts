@@ -22,6 +22,7 @@ import { LineStream } from './line-stream.ts';
 import { limitMemory, SHOW_CONTROL_GROUPS } from './memory-limit.ts';
 import { Bridge, PLUG_IN } from './network.ts';
 import { childrenOf, nameOf, type ProcessInfo, processesUnder } from './processes.ts';
+import { processorSeconds } from './processor-time.ts';
 import { repositoryRoot } from './repository.ts';
 import { BOOT, INIT, START_DAEMON } from './scripts.ts';
 import { type HostState, identify, isRunning, labDir, type ProcessIdentity } from './state.ts';
@@ -201,6 +202,11 @@ export class Host {
   /** Limits all its processes together to a share of one processor: 0.5 is half of one, 2 is two. */
   cpu(processors: number): void {
     limitCpu(this.#context.lab, this.name, this.pid, processors);
+  }
+
+  /** Processor time of all its processes together since the first call, with those that have ended. */
+  processorSeconds(): number {
+    return processorSeconds(this.#context.lab, this.name, this.pid);
   }
 
   /** Lets all its processes together take so many bytes of memory, which they can see; before its agent starts, which looks once. */

@@ -21,6 +21,7 @@ export { LineStream } from './line-stream.ts';
 export { memoryLimitAvailable } from './memory-limit.ts';
 export { LabMesh, type MeshOptions, type Peers, type Report } from './mesh.ts';
 export type { ProcessInfo } from './processes.ts';
+export { processorTimeAvailable } from './processor-time.ts';
 export { repositoryRoot } from './repository.ts';
 export { tracesOf } from './traces.ts';
 export { until } from './wait.ts';

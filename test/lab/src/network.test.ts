@@ -9,6 +9,7 @@ import {
   Lab,
   LabError,
   memoryLimitAvailable,
+  processorTimeAvailable,
   repositoryRoot,
   requireLab,
 } from './index.ts';
@@ -132,6 +133,20 @@ describe.skipIf(requireLab())('the network of a lab', () => {
         expect(readFileSync(`/proc/${pid}/cgroup`, 'utf8')).toContain(`mesh-lab-${lab.name}.h1`);
       }
       expect(before.running).toBe(true);
+    },
+  );
+
+  test.skipIf(!processorTimeAvailable().ok)(
+    'processor time of a host is that of all its processes, and of no other host',
+    async () => {
+      await using lab = await Lab.up({ hosts: 2 });
+      const [h1, h2] = lab.hosts as [Host, Host];
+      const before = [h1, h2].map((host) => host.processorSeconds());
+      // A child of a child, and both have ended when we look.
+      await h1.exec(['sh', '-c', 'dd if=/dev/urandom bs=1M count=100 2>/dev/null | sha256sum; true']);
+      const [busy, idle] = [h1, h2].map((host, index) => host.processorSeconds() - before[index]!);
+      expect(busy).toBeGreaterThan(0.1);
+      expect(idle).toBeLessThan(busy! / 5);
     },
   );
 

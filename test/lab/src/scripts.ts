@@ -11,7 +11,8 @@
 export const WATCHER = `
 trap '' INT TERM HUP
 unshare --mount --net --pid --uts --ipc --fork --kill-child sh -c "$SUPERVISOR"
-for group in /sys/fs/cgroup/cpu/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/memory/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/mesh-lab-$MESH_LAB.*; do
+for group in /sys/fs/cgroup/cpu/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/cpuacct/mesh-lab-$MESH_LAB.* \\
+  /sys/fs/cgroup/memory/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/mesh-lab-$MESH_LAB.*; do
   # The parents of its commands, outside the namespaces, take a moment to follow.
   tries=0
   while [ -d "$group" ] && ! rmdir "$group" 2>/dev/null && [ "$tries" -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
