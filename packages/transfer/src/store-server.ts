@@ -5,6 +5,7 @@ import { INFO_PAGE_BYTES, MAX_PIPELINED_REQUESTS } from './constants.ts';
 import type { DataPlane } from './data-plane.ts';
 import { messageOf } from './errors.ts';
 import type { TransferNet } from './net.ts';
+import type { TempRoots } from './roots/temp-roots.ts';
 import { SignedClosures } from './signed-closures.ts';
 import type { StoreReader } from './store-reader.ts';
 
@@ -12,6 +13,8 @@ export interface StoreServerComponents {
   readonly net: Pick<TransferNet, 'handle'>;
   readonly store: StoreReader;
   readonly signingKey: SigningKey;
+  /** Keeps closures that were told of: whoever asks for infos is about to ask for the NARs. Without, nothing is kept. */
+  readonly promises?: Pick<TempRoots, 'promise'>;
   /** Makes keys to the side channel. */
   readonly tickets: Pick<DataPlane, 'issueTicket' | 'prepare'>;
   readonly logger: Pick<Logger, 'debug'>;
@@ -26,7 +29,13 @@ export class StoreServer {
 
   constructor(components: StoreServerComponents) {
     this.#components = components;
-    this.#closures = new SignedClosures(components.store, components.signingKey);
+    const { store, promises, signingKey } = components;
+    // Rooted before it counts as valid, so that what is told is still there when it is fetched.
+    const kept: StoreReader = {
+      validPaths: (paths) => (promises === undefined ? store.validPaths(paths) : promises.promise(paths)),
+      pathInfos: (paths) => store.pathInfos(paths),
+    };
+    this.#closures = new SignedClosures(kept, signingKey);
   }
 
   /** Begins to answer. */
