@@ -93,6 +93,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   })({ logger, clock });
   const transfer = createTransfer({
     stateDir,
+    trustedPublicKeys: nix.trustedPublicKeys,
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
   })({ net, identity: net.identity, daemon: pool, logger });
   const roots = new OutputRoots(clock, () => DaemonClient.connect(daemon));

@@ -1,6 +1,7 @@
 /** Everything about Nix: store paths, `.drv` files, NARs, signatures, the daemon's protocol, running `nix`. */
 export * from './base32.ts';
 export * from './basic-derivation.ts';
+export { isContentAddressed } from './content-address.ts';
 export * from './copy.ts';
 export * from './daemon/index.ts';
 export * from './derivation.ts';

@@ -32,6 +32,7 @@ test('settings are picked out of what Nix shows', () => {
     'max-silent-time': { value: 600 },
     sandbox: { value: true },
     'trusted-users': { value: ['root'] },
+    'trusted-public-keys': { value: ['cache-1:AAAA'] },
   };
   expect(systemInfoOf('2.26.3', config)).toEqual({
     version: '2.26.3',
@@ -45,6 +46,7 @@ test('settings are picked out of what Nix shows', () => {
     trustedUsers: ['root'],
     allowedUsers: [],
     substituters: [],
+    trustedPublicKeys: ['cache-1:AAAA'],
     minFreeBytes: 0,
   });
 });

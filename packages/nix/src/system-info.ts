@@ -19,6 +19,8 @@ export interface NixSystemInfo {
   readonly trustedUsers: readonly string[];
   readonly allowedUsers: readonly string[];
   readonly substituters: readonly string[];
+  /** `name:base64` each: whose signatures this Nix takes. */
+  readonly trustedPublicKeys: readonly string[];
   /** Free space below which a daemon collects garbage by itself; 0 is never. */
   readonly minFreeBytes: number;
 }
@@ -120,6 +122,7 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     trustedUsers: list('trusted-users'),
     allowedUsers: list('allowed-users'),
     substituters: list('substituters'),
+    trustedPublicKeys: list('trusted-public-keys'),
     minFreeBytes: number('min-free', 0),
   };
 }

@@ -2,14 +2,17 @@ import { generateIdentity, publicKeyOfPeerId } from '@mesh/net';
 import { type PathDescription, signingKeyFromSeed } from '@mesh/nix';
 import { expect, test } from 'vitest';
 import { missingPart } from './closure-plan.ts';
-import { signingKeyName } from './path-info-verification.ts';
+import { signingKeyName, type Vouchers } from './path-info-verification.ts';
 import { withSignature } from './signed-closures.ts';
 import { MemoryStore, storePathOf } from './test-support/memory-store.ts';
 
 const member = generateIdentity();
 const stranger = generateIdentity();
 const peer = { peerId: member.peerId, name: 'alpha' };
-const keys = (peerId: string) => (peerId === member.peerId ? publicKeyOfPeerId(peerId) : undefined);
+const vouchers: Vouchers = {
+  memberKey: (peerId) => (peerId === member.peerId ? publicKeyOfPeerId(peerId) : undefined),
+  nixKeys: () => [],
+};
 
 function signedBy({ peerId, seed }: typeof member, info: Partial<PathDescription> & { path: string }) {
   const whole = { narHash: Buffer.alloc(32, 1), narSize: 120, references: [], signatures: [], ...info };
@@ -17,7 +20,7 @@ function signedBy({ peerId, seed }: typeof member, info: Partial<PathDescription
 }
 
 const plan = (roots: string[], infos: PathDescription[], here = new MemoryStore()) =>
-  missingPart({ peer, roots, infos }, here, keys);
+  missingPart({ peer, roots, infos }, here, vouchers);
 
 const lib = storePathOf('lib');
 const app = storePathOf('app');
@@ -42,7 +45,7 @@ test('an info without a member’s signature is refused: unsigned, a stranger’
       code: 'TRANSFER_BAD_SIGNATURE',
       peerId: member.peerId,
       path: lib,
-      message: `alpha described ${lib} without a valid signature of a member; it is not asked for this path again.`,
+      message: `alpha described ${lib} without a valid signature of a member that may build; it is not asked for this path again.`,
     });
   }
 });

@@ -3,7 +3,7 @@ import type { PathDescription } from '@mesh/nix';
 import { ReferenceCycleError, referencesFirst } from './closure-order.ts';
 import { TransferError } from './errors.ts';
 import type { ImportItem } from './import/import.ts';
-import { type MemberKeys, verifyPathInfo } from './path-info-verification.ts';
+import { type Vouchers, verifyPathInfo } from './path-info-verification.ts';
 import type { PeerLabel } from './side-channel/nar-connection.ts';
 import type { StoreReader } from './store-reader.ts';
 
@@ -19,13 +19,13 @@ const VERIFICATIONS_AT_ONCE = 64;
 
 /**
  * What has to come from this peer for its roots: the missing part of their closures, references first, every info
- * vouched for by a member. Infos that no root leads to are ignored.
+ * vouched for. Infos that no root leads to are ignored.
  * @throws TransferError TRANSFER_BAD_SIGNATURE, TRANSFER_BAD_PATH_INFO (a circle, or references nobody described)
  */
 export async function missingPart(
   told: ToldClosure,
   store: Pick<StoreReader, 'validPaths'>,
-  memberKeys: MemberKeys,
+  vouchers: Vouchers,
 ): Promise<ImportItem[]> {
   const { peer } = told;
   const closure = inOrder(told);
@@ -40,7 +40,7 @@ export async function missingPart(
     if (absent !== undefined) {
       throw badPathInfo(peer, info.path, `said nothing about ${absent}, to which ${info.path} refers`);
     }
-    items.push({ info: verifyPathInfo(info, peer, memberKeys), peer });
+    items.push({ info: verifyPathInfo(info, peer, vouchers), peer });
     if (items.length % VERIFICATIONS_AT_ONCE === 0) await turnOfTheLoop();
   }
   return items;

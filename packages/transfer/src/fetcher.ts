@@ -5,7 +5,9 @@ import { isPeerFault, messageOf, TransferError, type TransferErrorCode } from '.
 import { Holders, type WantedPath } from './holders.ts';
 import { type ImportItem, narBytes } from './import/import.ts';
 import type { TransferNet } from './net.ts';
-import type { MemberKeys } from './path-info-verification.ts';
+import type { Vouchers } from './path-info-verification.ts';
+import { rootPlan } from './roots/fetch-roots.ts';
+import type { RootHold, TempRoots } from './roots/temp-roots.ts';
 import type { StoreClient } from './store-client.ts';
 import type { StoreReader } from './store-reader.ts';
 import { untilAborted } from './until-aborted.ts';
@@ -42,9 +44,11 @@ export interface FetchResult {
 export interface FetcherComponents {
   readonly net: Pick<TransferNet, 'connectedMembers'>;
   readonly store: StoreReader;
+  /** Keeps what a fetch relies on, and what came of it, from garbage collection. Without, nothing is kept. */
+  readonly roots?: Pick<TempRoots, 'hold'>;
   readonly client: Pick<StoreClient, 'have' | 'closureInfos' | 'label'>;
   readonly dataPlane: Pick<DataPlane, 'import' | 'prepare'>;
-  readonly memberKeys: MemberKeys;
+  readonly vouchers: Vouchers;
   readonly events: Emitter<TransferEvents>;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
 }
@@ -57,8 +61,8 @@ const BAD: ReadonlySet<TransferErrorCode> = new Set([
 ]);
 
 /**
- * Brings closures into this machine's store from the members that have them. Protecting the wanted paths against
- * garbage collection is the caller's: root them on a daemon connection before fetching.
+ * Brings closures into this machine's store from the members that have them. All of it is rooted until the fetch is over and some
+ * minutes longer; whoever needs the paths for longer than that roots them on a daemon connection before fetching.
  */
 export class Fetcher {
   readonly #components: FetcherComponents;
@@ -75,13 +79,14 @@ export class Fetcher {
    * @throws TransferError TRANSFER_NO_SOURCE (`paths`: those nobody could give), TRANSFER_IMPORT_FAILED, TRANSFER_STOPPED
    */
   async fetchClosure(wanted: readonly WantedPath[], options: FetchOptions = {}): Promise<FetchResult> {
-    const run = new FetchRun(this.#components, wanted, options);
+    using run = new FetchRun(this.#components, wanted, options);
     for (;;) {
       options.signal?.throwIfAborted();
       const missing = await run.missing();
       if (missing.length === 0) return run.result();
       this.#components.dataPlane.prepare();
       const items = await run.plan(missing);
+      if (!(await run.root(items))) continue;
       const others = items.flatMap(({ info }) => this.#underWay.get(info.path) ?? []);
       // Nothing is claimed while waiting, so two fetches never wait for each other.
       if (others.length > 0) {
@@ -103,8 +108,9 @@ export class Fetcher {
 }
 
 /** One fetch: whom it may still ask, and what came. */
-class FetchRun {
+class FetchRun implements Disposable {
   readonly #components: FetcherComponents;
+  readonly #hold: RootHold | undefined;
   readonly #paths: readonly string[];
   readonly #options: FetchOptions;
   readonly #holders: Holders;
@@ -118,14 +124,20 @@ class FetchRun {
 
   constructor(components: FetcherComponents, wanted: readonly WantedPath[], options: FetchOptions) {
     this.#components = components;
+    this.#hold = components.roots?.hold();
     this.#paths = [...new Set(wanted.map(({ path }) => path))];
     this.#options = options;
     this.#holders = new Holders(wanted);
   }
 
   async missing(): Promise<string[]> {
-    const valid = await this.#components.store.validPaths(this.#paths);
+    const valid = await (this.#hold?.add(this.#paths) ?? this.#components.store.validPaths(this.#paths));
     return this.#paths.filter((path) => !valid.has(path));
+  }
+
+  /** Roots what is to be imported and what it relies on; false where some of that was collected meanwhile. */
+  async root(items: readonly ImportItem[]): Promise<boolean> {
+    return this.#hold === undefined || items.length === 0 || rootPlan(items, this.#hold);
   }
 
   /** What to import next, verified; empty where every peer asked failed, who then are not asked again. */
@@ -153,6 +165,10 @@ class FetchRun {
       if (!isPeerFault(error)) throw error;
       this.#ruleOut(error, this.#assigned.get(error.peerId) ?? []);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#hold?.release();
   }
 
   result(): FetchResult {
@@ -185,11 +201,11 @@ class FetchRun {
   }
 
   async #share(peerId: string, roots: readonly string[], exclude: readonly string[]): Promise<ImportItem[]> {
-    const { client, store, memberKeys } = this.#components;
+    const { client, store, vouchers } = this.#components;
     try {
       const infos = await client.closureInfos(peerId, roots, { exclude, ...signalOf(this.#options) });
       const told: ToldClosure = { peer: client.label(peerId), roots, infos };
-      const items = await missingPart(told, store, memberKeys);
+      const items = await missingPart(told, store, vouchers);
       const known = new Set(infos.map((info) => info.path));
       for (const root of roots) if (!known.has(root)) this.#holders.rule(peerId, root);
       return items;

@@ -2,7 +2,7 @@
 export { isTransferError, TransferError, type TransferErrorCode } from './errors.ts';
 export type { BadPeer, FetchOptions, FetchResult, TransferEvents } from './fetcher.ts';
 export type { WantedPath } from './holders.ts';
-export { signingKeyName, verifyPathInfo } from './path-info-verification.ts';
+export { signingKeyName } from './path-info-verification.ts';
 export {
   createTransfer,
   type Transfer,

@@ -3,7 +3,7 @@ import type { MeshNet } from '@mesh/net';
 /** What this package needs of the network. */
 export type TransferNet = Pick<
   MeshNet,
-  'isMember' | 'connectedMembers' | 'members' | 'nameOf' | 'remoteHost' | 'handle' | 'open'
+  'isMember' | 'rolesOf' | 'connectedMembers' | 'members' | 'nameOf' | 'remoteHost' | 'handle' | 'open'
 >;
 
 /** The IP addresses a member may be reached at: the one it is connected by first, then those it says it has. */

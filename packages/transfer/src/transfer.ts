@@ -1,12 +1,13 @@
 import { join } from 'node:path';
-import { Emitter, type Identity, type Logger, type MeshNet, publicKeyOfPeerId } from '@mesh/net';
-import { type DaemonPool, type PathInfo, signingKeyFromSeed } from '@mesh/nix';
+import { Emitter, type Identity, type Logger, type MeshNet, systemClock } from '@mesh/net';
+import { DaemonClient, type DaemonPool, type PathInfo, signingKeyFromSeed } from '@mesh/nix';
 import { type DataPlane, type DataPlaneCounters, type DataPlaneInit, LocalDataPlane } from './data-plane.ts';
 import { ThreadDataPlane } from './data-plane-thread.ts';
 import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } from './fetcher.ts';
 import type { WantedPath } from './holders.ts';
 import type { TransferNet } from './net.ts';
-import { type MemberKeys, signingKeyName } from './path-info-verification.ts';
+import { agentVouchers, signingKeyName } from './path-info-verification.ts';
+import { TempRoots } from './roots/temp-roots.ts';
 import { signOutputs } from './sign-outputs.ts';
 import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
@@ -22,6 +23,8 @@ export interface TransferInit {
   readonly listenHost?: string;
   /** Port of the side channel; the system chooses when absent. */
   readonly listenPort?: number;
+  /** `name:base64` each: keys whose signatures this machine's Nix takes. */
+  readonly trustedPublicKeys?: readonly string[];
   /** Without a thread, everything runs in the caller's: for tests. Default true. */
   readonly thread?: boolean;
 }
@@ -72,6 +75,7 @@ class AgentTransfer implements Transfer {
   readonly #server: StoreServer;
   readonly #dataPlane: DataPlane;
   readonly #fetcher: Fetcher;
+  readonly #roots: TempRoots;
   #badPeers = 0;
   #unsubscribe: (() => void) | undefined;
 
@@ -85,10 +89,13 @@ class AgentTransfer implements Transfer {
     this.#signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
     this.#client = new StoreClient(net);
     const store = daemonStoreReader(daemon);
+    const daemonOptions = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
+    this.#roots = new TempRoots({ clock: systemClock, connect: () => DaemonClient.connect(daemonOptions) });
     this.#dataPlane = makeDataPlane(init, this.#client);
     this.#server = new StoreServer({
       net,
       store,
+      promises: this.#roots,
       signingKey: this.#signingKey,
       tickets: this.#dataPlane,
       logger,
@@ -96,9 +103,10 @@ class AgentTransfer implements Transfer {
     this.#fetcher = new Fetcher({
       net,
       store,
+      roots: this.#roots,
       client: this.#client,
       dataPlane: this.#dataPlane,
-      memberKeys: currentMemberKeys(net),
+      vouchers: agentVouchers(identity.peerId, net, init.trustedPublicKeys ?? []),
       events: this.events,
       logger,
     });
@@ -116,6 +124,7 @@ class AgentTransfer implements Transfer {
     this.#unsubscribe?.();
     this.#client.close();
     await this.#dataPlane.close();
+    this.#roots.close();
   }
 
   prepare(): void {
@@ -141,20 +150,6 @@ class AgentTransfer implements Transfer {
   async counters(): Promise<TransferCounters> {
     return { ...(await this.#dataPlane.counters()), badPeers: this.#badPeers };
   }
-}
-
-/** Keys of members, decoded once each: a closure is a thousand signatures of one peer. */
-function currentMemberKeys(net: Pick<TransferNet, 'isMember'>): MemberKeys {
-  const keys = new Map<string, Uint8Array>();
-  return (peerId) => {
-    if (!net.isMember(peerId)) return undefined;
-    let key = keys.get(peerId);
-    if (key === undefined) {
-      key = publicKeyOfPeerId(peerId);
-      keys.set(peerId, key);
-    }
-    return key;
-  };
 }
 
 function makeDataPlane(init: TransferInit, client: StoreClient): DataPlane {

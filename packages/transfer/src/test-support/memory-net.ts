@@ -5,6 +5,7 @@ import {
   type MeshNet,
   type NetEvents,
   type ProtocolHandler,
+  type Role,
 } from '@mesh/net';
 import type { ProtocolDefinition } from '@mesh/wire';
 import type { TransferNet } from '../net.ts';
@@ -33,6 +34,7 @@ export class MemoryLan {
 export class MemoryNode implements TransferNet, Pick<MeshNet, 'events'> {
   readonly peerId: string;
   readonly name: string;
+  roles: Role[] = ['build'];
   readonly events = new Emitter<NetEvents>((error) => {
     throw error;
   });
@@ -51,15 +53,19 @@ export class MemoryNode implements TransferNet, Pick<MeshNet, 'events'> {
     return this.#lan.nodes.has(peerId) && !this.removed.has(peerId);
   }
 
+  rolesOf(peerId: string): Role[] {
+    return this.isMember(peerId) ? (this.#lan.nodes.get(peerId)?.roles ?? []) : [];
+  }
+
   connectedMembers(): string[] {
     return [...this.#lan.nodes.keys()].filter((peerId) => peerId !== this.peerId);
   }
 
   members(): MemberView[] {
-    return [...this.#lan.nodes.values()].map(({ peerId, name }) => ({
+    return [...this.#lan.nodes.values()].map(({ peerId, name, roles }) => ({
       peerId,
       name,
-      roles: ['build'],
+      roles: [...roles],
       self: peerId === this.peerId,
       connected: true,
       addresses: ['/ip4/127.0.0.1/tcp/1'],

@@ -1,8 +1,8 @@
-import { Emitter, generateIdentity, type Identity, publicKeyOfPeerId, silentLogger } from '@mesh/net';
+import { Emitter, generateIdentity, type Identity, silentLogger } from '@mesh/net';
 import { signingKeyFromSeed } from '@mesh/nix';
 import { openVerifiedFrom } from '../data-plane.ts';
 import { type BadPeer, Fetcher, type TransferEvents } from '../fetcher.ts';
-import { signingKeyName } from '../path-info-verification.ts';
+import { agentVouchers, signingKeyName } from '../path-info-verification.ts';
 import { NarConnections } from '../side-channel/nar-connections.ts';
 import { NarServer } from '../side-channel/nar-server.ts';
 import { StoreClient } from '../store-client.ts';
@@ -57,7 +57,7 @@ export class TestMember implements AsyncDisposable {
           }
         },
       },
-      memberKeys: (signer) => (this.net.isMember(signer) ? publicKeyOfPeerId(signer) : undefined),
+      vouchers: agentVouchers(peerId, this.net, []),
       events,
       logger: silentLogger,
     });
