@@ -30,6 +30,11 @@ export function isStorePath(path: string): boolean {
   return path.startsWith(PREFIX) && BASENAME.test(path.slice(PREFIX.length));
 }
 
+/** Whether the text can be the hash part of a store path. */
+export function isHashPart(text: string): boolean {
+  return /^[0-9a-df-np-sv-z]{32}$/.test(text);
+}
+
 /** Whether the text is a full store path of a `.drv` file. */
 export function isDerivationPath(path: string): boolean {
   return path.endsWith('.drv') && isStorePath(path);

@@ -50,6 +50,11 @@ export class SignedClosures {
     return referencesFirst(valid, infos);
   }
 
+  /** The infos of these paths alone; those not valid are left out. */
+  infosOf(paths: readonly string[]): Promise<PathDescription[]> {
+    return this.#lookUp(paths);
+  }
+
   async #lookUp(paths: readonly string[]): Promise<PathDescription[]> {
     const found: PathDescription[] = [];
     const unknown: string[] = [];

@@ -1,4 +1,4 @@
-import type { PathDescription } from '@mesh/nix';
+import { type PathDescription, parseStorePath } from '@mesh/nix';
 import {
   BULK_VERSION,
   STORE_MAX_PATHS,
@@ -61,6 +61,28 @@ export class StoreClient {
         if (response.type !== 'closure-infos') return 'unexpected';
         for (const info of response.infos) infos.push(info);
         if (infos.length > MAX_CLOSURE_PATHS) return 'unexpected';
+        return response.last ? 'complete' : 'more';
+      });
+    }
+    return infos;
+  }
+
+  /** The infos of the paths with these hash parts the peer has, as it tells them: nothing is checked but that they were asked for. */
+  async pathInfos(
+    peerId: string,
+    hashParts: readonly string[],
+    options: RequestOptions = {},
+  ): Promise<PathDescription[]> {
+    const asked = new Set(hashParts);
+    const infos: PathDescription[] = [];
+    for (let start = 0; start < hashParts.length; start += STORE_MAX_PATHS) {
+      const part = hashParts.slice(start, start + STORE_MAX_PATHS);
+      await this.#ask(peerId, { type: 'path-infos', hashParts: part }, options, (response) => {
+        if (response.type !== 'path-infos') return 'unexpected';
+        for (const info of response.infos) {
+          // Once each: a peer that repeats itself must not fill memory.
+          if (asked.delete(parseStorePath(info.path).hashPart)) infos.push(info);
+        }
         return response.last ? 'complete' : 'more';
       });
     }

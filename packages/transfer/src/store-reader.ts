@@ -6,6 +6,8 @@ export interface StoreReader {
   validPaths(paths: readonly string[]): Promise<ReadonlySet<string>>;
   /** The infos of those paths that are valid. */
   pathInfos(paths: readonly string[]): Promise<ReadonlyMap<string, PathDescription>>;
+  /** The valid paths with these hash parts, by hash part. */
+  pathsFromHashParts(hashParts: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }
 
 /** The machine's own store, by way of its nix-daemon. */
@@ -15,6 +17,8 @@ export function daemonStoreReader(pool: DaemonPool): StoreReader {
       paths.length === 0
         ? new Set<string>()
         : pool.use(async (daemon) => await daemon.queryValidPaths(paths)),
+    pathsFromHashParts: (hashParts) =>
+      pool.use(async (daemon) => await daemon.queryPathsFromHashParts(hashParts)),
     pathInfos: (paths) => pool.use(async (daemon) => await daemon.queryPathInfos(paths)),
   };
 }

@@ -1,3 +1,4 @@
+import { parseStorePath } from '@mesh/nix';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { hostsOf } from './net.ts';
 import { MemoryLan } from './test-support/memory-net.ts';
@@ -36,6 +37,17 @@ test('a closure of more infos than fit into one message comes in pages, referenc
   expect(infos.length).toBe(3_000);
   expect(infos[0]?.references).toEqual([]);
   expect(infos.at(-1)?.path).toBe(last[0]);
+});
+
+test('paths are described by their hash parts alone, without what they refer to', async () => {
+  const lib = alpha.store.add('lib');
+  const app = alpha.store.add('app', [lib]);
+  const absent = parseStorePath(storePathOf('absent')).hashPart;
+  const infos = await beta.client.pathInfos(alpha.peerId, [parseStorePath(app).hashPart, absent]);
+  expect(infos.map(({ path, references }) => [path, references])).toEqual([[app, [lib]]]);
+  expect(infos[0]?.signatures[0]).toContain(alpha.peerId);
+  alpha.store.remove(app);
+  expect(await beta.client.pathInfos(alpha.peerId, [parseStorePath(app).hashPart])).toEqual([]);
 });
 
 test('what is excluded is left out with all that only it needs', async () => {

@@ -34,6 +34,7 @@ export class StoreServer {
     const kept: StoreReader = {
       validPaths: (paths) => (promises === undefined ? store.validPaths(paths) : promises.promise(paths)),
       pathInfos: (paths) => store.pathInfos(paths),
+      pathsFromHashParts: (hashParts) => store.pathsFromHashParts(hashParts),
     };
     this.#closures = new SignedClosures(kept, signingKey);
   }
@@ -110,6 +111,13 @@ export class StoreServer {
           yield { type: 'closure-infos', id, ...page };
         }
         return;
+      case 'path-infos': {
+        const found = await this.#components.store.pathsFromHashParts(request.hashParts);
+        for (const page of pages(await this.#closures.infosOf([...found.values()]))) {
+          yield { type: 'path-infos', id, ...page };
+        }
+        return;
+      }
       case 'bulk-ticket': {
         const ticket = await this.#components.tickets.issueTicket(peerId);
         yield { type: 'bulk-ticket', id, version: BULK_VERSION, ...ticket };

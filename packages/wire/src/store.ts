@@ -1,4 +1,4 @@
-import { isStorePath } from '@mesh/nix';
+import { isHashPart, isStorePath } from '@mesh/nix';
 import * as v from 'valibot';
 import { defineProtocol } from './protocol.ts';
 
@@ -14,6 +14,10 @@ export const BULK_VERSION = 1;
 const requestId = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const storePath = v.pipe(v.string(), v.check(isStorePath, 'not a store path'));
 const storePaths = v.pipe(v.array(storePath), v.maxLength(STORE_MAX_PATHS));
+const hashParts = v.pipe(
+  v.array(v.pipe(v.string(), v.check(isHashPart, 'not the hash part of a store path'))),
+  v.maxLength(STORE_MAX_PATHS),
+);
 const bytes32 = v.custom<Uint8Array>(
   (value) => value instanceof Uint8Array && value.length === 32,
   'not 32 bytes',
@@ -31,6 +35,8 @@ export const pathDescriptionSchema = v.object({
   ca: v.exactOptional(v.pipe(v.string(), v.maxLength(256))),
 });
 
+const infoPage = v.pipe(v.array(pathDescriptionSchema), v.maxLength(STORE_MAX_PATHS));
+
 export const storeRequestSchema = v.variant('type', [
   /** Which of these paths are valid in your store? */
   v.object({ type: v.literal('have'), id: requestId, paths: storePaths }),
@@ -39,6 +45,8 @@ export const storeRequestSchema = v.variant('type', [
    * they refer to.
    */
   v.object({ type: v.literal('closure-infos'), id: requestId, paths: storePaths, exclude: storePaths }),
+  /** The signed infos of the valid paths with these hash parts, without their closures. */
+  v.object({ type: v.literal('path-infos'), id: requestId, hashParts }),
   /** A key to one connection of the side channel. */
   v.object({ type: v.literal('bulk-ticket'), id: requestId }),
   /** The asker no longer wants the answer. */
@@ -52,9 +60,11 @@ export const storeResponseSchema = v.variant('type', [
   v.object({
     type: v.literal('closure-infos'),
     id: requestId,
-    infos: v.pipe(v.array(pathDescriptionSchema), v.maxLength(STORE_MAX_PATHS)),
+    infos: infoPage,
     last: v.boolean(),
   }),
+  /** As `closure-infos`. */
+  v.object({ type: v.literal('path-infos'), id: requestId, infos: infoPage, last: v.boolean() }),
   v.object({
     type: v.literal('bulk-ticket'),
     id: requestId,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { parseStorePath } from '../store-path.ts';
 import { DaemonClient } from './client.ts';
 import type { DaemonEvent } from './events.ts';
 import {
@@ -255,6 +256,25 @@ describe('operations', () => {
     await using _ = daemon;
     const absent = PATH.replace('bar', 'absent');
     expect([...(await client.queryPathInfos([PATH, absent])).keys()]).toEqual([PATH]);
+    client.close();
+  });
+
+  test('paths are found by their hash parts, many in one round trip', async () => {
+    const { daemon, client } = await connected(wire(LAST, PATH, LAST, ''));
+    await using _ = daemon;
+    const [here, absent] = [parseStorePath(PATH).hashPart, '0'.repeat(32)];
+    expect([...(await client.queryPathsFromHashParts([here, absent]))]).toEqual([[here, PATH]]);
+    await expectSent(daemon, wire(29, here), wire(29, absent));
+    client.close();
+  });
+
+  test('what cannot be a hash part is never sent', async () => {
+    const { daemon, client } = await connected(Buffer.alloc(0));
+    await using _ = daemon;
+    expect(() => client.queryPathsFromHashParts(['e'.repeat(32)])).toThrow(
+      expect.objectContaining({ code: 'NIX_BAD_STORE_PATH' }),
+    );
+    expect(client.closed).toBe(false);
     client.close();
   });
 

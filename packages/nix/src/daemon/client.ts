@@ -2,7 +2,7 @@ import type { BasicDerivation } from '../basic-derivation.ts';
 import { NixError } from '../errors.ts';
 import { NarParser } from '../nar-parser.ts';
 import type { PathInfo } from '../path-info.ts';
-import { basenameOf, parseStorePath } from '../store-path.ts';
+import { basenameOf, isStorePath, parseStorePath } from '../store-path.ts';
 import {
   type BuildResult,
   isSuccess,
@@ -130,9 +130,27 @@ export class DaemonClient {
   /** As {@link queryPathInfo} for many paths in one round trip; paths that are not valid are left out. */
   queryPathInfos(paths: Iterable<string>): DaemonCall<Map<string, PathInfo>> {
     const infos = new Map<string, PathInfo>();
-    return this.#askMany([...paths], Operation.QueryPathInfo, infos, async (exchange, path) => {
-      const info = await readOptionalPathInfo(exchange, path);
-      if (info !== undefined) infos.set(path, info);
+    return this.#askMany(
+      [...paths],
+      pathRequestOf(Operation.QueryPathInfo),
+      infos,
+      async (exchange, path) => {
+        const info = await readOptionalPathInfo(exchange, path);
+        if (info !== undefined) infos.set(path, info);
+      },
+    );
+  }
+
+  /** The valid paths with these hash parts, by hash part, in one round trip; those without a valid path are left out. */
+  queryPathsFromHashParts(hashParts: Iterable<string>): DaemonCall<Map<string, string>> {
+    const paths = new Map<string, string>();
+    const requestOf = (hashPart: string) =>
+      request.hashPartRequest(Operation.QueryPathFromHashPart, hashPart);
+    return this.#askMany([...hashParts], requestOf, paths, async ({ reader }, hashPart) => {
+      const path = await reader.string();
+      if (path === '') return;
+      if (!isStorePath(path)) throw protocolError('something that is not a store path where one belongs');
+      paths.set(hashPart, path);
     });
   }
 
@@ -148,7 +166,7 @@ export class DaemonClient {
 
   /** As {@link addTempRoot} for many paths in one round trip. */
   addTempRoots(paths: Iterable<string>): DaemonCall<void> {
-    return this.#askMany([...paths], Operation.AddTempRoot, undefined, readDone);
+    return this.#askMany([...paths], pathRequestOf(Operation.AddTempRoot), undefined, readDone);
   }
 
   /** Registers a symbolic link (absolute path) as a garbage collector root, as `nix-store --add-root --indirect`. */
@@ -279,20 +297,21 @@ export class DaemonClient {
 
   /** Sends many requests before reading their answers, which come in the same order. */
   #askMany<T>(
-    paths: readonly string[],
-    operation: number,
+    things: readonly string[],
+    requestOf: (thing: string) => Uint8Array,
     result: T,
-    answer: (exchange: Exchange, path: string) => Promise<void>,
+    answer: (exchange: Exchange, thing: string) => Promise<void>,
   ): DaemonCall<T> {
+    const requests = things.map(requestOf);
     return this.#call(async (exchange, emit) => {
-      for (let from = 0; from < paths.length; from += PIPELINED_REQUESTS) {
-        const batch = paths.slice(from, from + PIPELINED_REQUESTS);
+      for (let from = 0; from < things.length; from += PIPELINED_REQUESTS) {
+        const batch = things.slice(from, from + PIPELINED_REQUESTS);
         // Answers to the rest of the batch would stay unread after an error.
         exchange.broken = true;
-        await exchange.send(...batch.map((path) => request.pathRequest(operation, path)));
-        for (const path of batch) {
+        await exchange.send(...requests.slice(from, from + PIPELINED_REQUESTS));
+        for (const thing of batch) {
           await exchange.messages(emit);
-          await answer(exchange, path);
+          await answer(exchange, thing);
         }
         exchange.broken = false;
       }
@@ -300,6 +319,8 @@ export class DaemonClient {
     });
   }
 }
+
+const pathRequestOf = (operation: number) => (path: string) => request.pathRequest(operation, path);
 
 const drop: Emit = () => undefined;
 

@@ -27,6 +27,7 @@ export const Operation = {
   AddIndirectRoot: 12,
   SetOptions: 19,
   QueryPathInfo: 26,
+  QueryPathFromHashPart: 29,
   QueryValidPaths: 31,
   BuildDerivation: 36,
   AddSignatures: 37,

@@ -1,6 +1,7 @@
 import type { BasicDerivation } from '../basic-derivation.ts';
+import { NixError, quote } from '../errors.ts';
 import type { PathDescription } from '../path-info.ts';
-import { parseStorePath } from '../store-path.ts';
+import { isHashPart, parseStorePath } from '../store-path.ts';
 import { Operation } from './constants.ts';
 import { WireWriter } from './wire-writer.ts';
 
@@ -60,6 +61,14 @@ export function setOptionsRequest(options: DaemonOptions): Uint8Array {
 /** For operations with a store path as their only argument. */
 export function pathRequest(operation: number, path: string): Uint8Array {
   return new WireWriter().u64(operation).storePath(path).take();
+}
+
+/** @throws NixError NIX_BAD_STORE_PATH for what is no hash part: the daemon would end the connection */
+export function hashPartRequest(operation: number, hashPart: string): Uint8Array {
+  if (!isHashPart(hashPart)) {
+    throw new NixError('NIX_BAD_STORE_PATH', `${quote(hashPart)} is not the hash part of a store path.`);
+  }
+  return textRequest(operation, hashPart);
 }
 
 /** For operations with any other text as their only argument. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { encodeBase32, type PathDescription } from '@mesh/nix';
+import { encodeBase32, type PathDescription, parseStorePath } from '@mesh/nix';
 import type { NarSource } from '../side-channel/nar-server.ts';
 import type { StoreReader } from '../store-reader.ts';
 
@@ -36,6 +36,12 @@ export class MemoryStore implements StoreReader, NarSource {
 
   async pathInfos(paths: readonly string[]): Promise<Map<string, PathDescription>> {
     return new Map(paths.flatMap((path) => (this.infos.has(path) ? [[path, this.infos.get(path)!]] : [])));
+  }
+
+  async pathsFromHashParts(hashParts: readonly string[]): Promise<Map<string, string>> {
+    const asked = new Set(hashParts);
+    const held = [...this.infos.keys()].map((path): [string, string] => [parseStorePath(path).hashPart, path]);
+    return new Map(held.filter(([hashPart]) => asked.has(hashPart)));
   }
 
   async *openNar(path: string): AsyncGenerator<Uint8Array> {
