@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createNet, type Logger, type MeshNet, systemClock } from '@mesh/net';
 import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
@@ -23,6 +24,8 @@ import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
 import { BuildConnections } from './worker/build-connections.ts';
 import { freeBytesOn } from './worker/disk-room.ts';
+import { keepLimits } from './worker/kept-limits.ts';
+import { KeptResults } from './worker/kept-results.ts';
 import { submittersOnly } from './worker/offer.ts';
 import { OfferKeeper } from './worker/offer-keeper.ts';
 import { OutputKeeper } from './worker/output-keeper.ts';
@@ -91,11 +94,21 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     peers: settings.peers,
     agentVersion: AGENT_VERSION,
   })({ logger, clock });
+  const kept = new KeptResults(
+    { dir: join(stateDir, 'kept'), limits: keepLimits(settings.keep) },
+    { clock, logger, withDaemon: (work) => pool.use(work) },
+  );
   const transfer = createTransfer({
     stateDir,
     trustedPublicKeys: nix.trustedPublicKeys,
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
-  })({ net, identity: net.identity, daemon: pool, logger });
+  })({
+    net,
+    identity: net.identity,
+    daemon: pool,
+    logger,
+    onTold: (paths) => kept.used(paths),
+  });
   const roots = new OutputRoots(clock, () => DaemonClient.connect(daemon));
   // An untrusted user may sign nothing; its outputs serve this machine alone.
   const signOutputs = async (outputs: string[]): Promise<void> => {
@@ -141,7 +154,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       fetcher: transfer,
       connections: new BuildConnections(clock, init.daemonSocket),
       roots,
-      keeper: new OutputKeeper({ clock, logger, roots, signOutputs }),
+      keeper: new OutputKeeper({ self: net.self.peerId, clock, logger, roots, kept, signOutputs }),
       news: {
         speed: () => facts.speed(),
         emulated: () => facts.emulated(),
@@ -226,6 +239,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       }
       home.start();
       transfer.start();
+      void kept.load();
       historyShare.start();
       await net.start();
       void history.open();
@@ -259,6 +273,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       await net.stop();
       await history.close();
       await transfer.stop();
+      await kept.stop();
       pool.close();
     },
   };

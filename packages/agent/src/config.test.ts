@@ -31,9 +31,11 @@ describe('what an owner offers, in config.json', () => {
       maxMemoryPressure: 10,
       maxCpuPressureOfOthers: 30,
     };
-    expect(await settings({ offer, tags: ['rack1', 'ssd'] })).toMatchObject({
+    const keep = { maxBytes: '20G', maxAgeHours: 0.5 };
+    expect(await settings({ offer, tags: ['rack1', 'ssd'], keep })).toMatchObject({
       offer,
       tags: ['rack1', 'ssd'],
+      keep,
     });
   });
 
@@ -47,6 +49,10 @@ describe('what an owner offers, in config.json', () => {
     { offer: [] },
     { tags: ['two words'] },
     { tags: ['same', 'same'] },
+    { keep: { maxBytes: '20 G' } },
+    { keep: { maxBytes: -1 } },
+    { keep: { maxAgeHours: '3d' } },
+    { keep: { maxSize: 1 } },
   ])('is refused, naming the file, where it makes no sense: %j', async (config) => {
     await expect(settings(config)).rejects.toMatchObject({
       code: 'AGENT_BAD_CONFIG',

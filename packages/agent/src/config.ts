@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import Conf from 'conf';
 import { AgentError } from './errors.ts';
+import { type KeepConfig, SIZE_PATTERN } from './worker/kept-limits.ts';
 import type { OfferConfig } from './worker/offer.ts';
 
 /** What an owner may set for a machine's agent; everything else is detected. Kept in `config.json` of the state directory. */
@@ -21,6 +22,8 @@ export interface AgentConfig {
   offer?: OfferConfig;
   /** Words for `--on tag=…`. */
   tags?: string[];
+  /** How long what was built here for others stays, and how much of it. */
+  keep?: KeepConfig;
 }
 
 const DEFAULT_LISTEN_PORT = 4747;
@@ -52,6 +55,20 @@ const schema = {
     },
   },
   tags: { type: 'array', items: { type: 'string', pattern: TAG_PATTERN }, maxItems: 64, uniqueItems: true },
+  keep: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      maxBytes: {
+        anyOf: [
+          { type: 'number', minimum: 0 },
+          { type: 'string', pattern: SIZE_PATTERN },
+        ],
+      },
+      // Ten years: longer is a slip of the pen.
+      maxAgeHours: { type: 'number', minimum: 0, maximum: 87_660 },
+    },
+  },
 } as const;
 
 /** Settings in force: the file's, overridden by the command line's. */
@@ -63,6 +80,7 @@ export interface AgentSettings {
   slots: number | undefined;
   offer: OfferConfig;
   tags: readonly string[];
+  keep: KeepConfig;
 }
 
 /**
@@ -87,6 +105,7 @@ export function readSettings(stateDir: string, given: Partial<AgentSettings>): A
     slots: given.slots ?? file.slots,
     offer: file.offer ?? {},
     tags: file.tags ?? [],
+    keep: file.keep ?? {},
   };
 }
 

@@ -41,3 +41,9 @@ export const KEEP_DELAY_MS = 500;
 export const EXPECTED_AGAIN_MS = 30_000;
 /** While a build waits for a machine it needs, it looks this often whether that machine has declined. */
 export const EXPECTED_LOOK_MS = 250;
+/** Results kept for other machines, whatever their size: each is a link in a folder, and a line in what Nix reads to collect. */
+export const MAX_KEPT_RESULTS = 20_000;
+/** Uses of a kept result closer together than this are one: each is a write to the disk. */
+export const NOTE_USE_AFTER_MS = 10 * 60_000;
+/** Longest wait a timer is given: the clock on the wall may be set meanwhile. */
+export const MAX_TIMER_MS = 3_600_000;

@@ -15,6 +15,8 @@ export interface StoreServerComponents {
   readonly signingKey: SigningKey;
   /** Keeps closures that were told of: whoever asks for infos is about to ask for the NARs. Without, nothing is kept. */
   readonly promises?: Pick<TempRoots, 'promise'>;
+  /** Hears which paths a member was told of, because it wants them or something that refers to them. */
+  readonly onTold?: (paths: readonly string[]) => void;
   /** Makes keys to the side channel. */
   readonly tickets: Pick<DataPlane, 'issueTicket' | 'prepare'>;
   readonly logger: Pick<Logger, 'debug'>;
@@ -26,17 +28,19 @@ type StoreChannel = Channel<StoreResponse, StoreRequest>;
 export class StoreServer {
   readonly #components: StoreServerComponents;
   readonly #closures: SignedClosures;
+  /** The store, where what is found valid is kept. */
+  readonly #kept: StoreReader;
 
   constructor(components: StoreServerComponents) {
     this.#components = components;
     const { store, promises, signingKey } = components;
     // Rooted before it counts as valid, so that what is told is still there when it is fetched.
-    const kept: StoreReader = {
+    this.#kept = {
       validPaths: (paths) => (promises === undefined ? store.validPaths(paths) : promises.promise(paths)),
       pathInfos: (paths) => store.pathInfos(paths),
       pathsFromHashParts: (hashParts) => store.pathsFromHashParts(hashParts),
     };
-    this.#closures = new SignedClosures(kept, signingKey);
+    this.#closures = new SignedClosures(this.#kept, signingKey);
   }
 
   /** Begins to answer. */
@@ -107,13 +111,16 @@ export class StoreServer {
       case 'closure-infos':
         // Who asks this is about to ask for a ticket.
         this.#components.tickets.prepare();
-        for (const page of pages(await this.#closures.of(request.paths, request.exclude, signal))) {
+        for (const page of pages(
+          this.#told(await this.#closures.of(request.paths, request.exclude, signal)),
+        )) {
           yield { type: 'closure-infos', id, ...page };
         }
         return;
       case 'path-infos': {
         const found = await this.#components.store.pathsFromHashParts(request.hashParts);
-        for (const page of pages(await this.#closures.infosOf([...found.values()]))) {
+        const valid = await this.#kept.validPaths([...found.values()]);
+        for (const page of pages(this.#told(await this.#closures.infosOf([...valid])))) {
           yield { type: 'path-infos', id, ...page };
         }
         return;
@@ -123,6 +130,11 @@ export class StoreServer {
         yield { type: 'bulk-ticket', id, version: BULK_VERSION, ...ticket };
       }
     }
+  }
+
+  #told(infos: PathDescription[]): PathDescription[] {
+    this.#components.onTold?.(infos.map(({ path }) => path));
+    return infos;
   }
 }
 

@@ -35,6 +35,8 @@ export interface TransferComponents {
   readonly daemon: DaemonPool;
   readonly identity: Identity;
   readonly logger: Logger;
+  /** Hears which paths of this machine's store a member was told of, because it wants them or what refers to them. */
+  readonly onTold?: (paths: readonly string[]) => void;
 }
 
 export interface TransferCounters extends DataPlaneCounters {
@@ -96,6 +98,7 @@ class AgentTransfer implements Transfer {
       net,
       store,
       promises: this.#roots,
+      ...(components.onTold === undefined ? {} : { onTold: components.onTold }),
       signingKey: this.#signingKey,
       tickets: this.#dataPlane,
       logger,

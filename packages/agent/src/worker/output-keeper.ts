@@ -1,17 +1,22 @@
 import type { Clock, Logger, Timer } from '@mesh/net';
 import { KEEP_DELAY_MS } from '../constants.ts';
+import type { KeptResults } from './kept-results.ts';
 import type { OutputRoots } from './output-roots.ts';
 
 export interface OutputKeeperComponents {
+  /** Peer id of this agent's own home: whether its results stay is for this machine's user to say. */
+  self: string;
   clock: Clock;
   logger: Logger;
   roots: OutputRoots;
+  /** Where results for other homes stay when those are done with them. */
+  kept: Pick<KeptResults, 'keep' | 'used'>;
   /** Signs paths built here with this machine's key. */
   signOutputs(paths: string[]): Promise<void>;
 }
 
 /**
- * Roots and signs what was built, some time after: nobody waits for it, because a build's own connection roots its outputs for longer
+ * Roots, signs and keeps what was built, some time after: nobody waits for it, because a build's own connection roots its outputs for longer
  * and a path that is asked for sooner is signed as it is served. In company, because every signature is a write to Nix's database
  * that the next build's registration would have to wait for.
  */
@@ -27,6 +32,11 @@ export class OutputKeeper {
   keep(home: string, paths: readonly string[]): void {
     this.#waiting.set(home, [...(this.#waiting.get(home) ?? []), ...paths]);
     this.#timer ??= this.#components.clock.after(KEEP_DELAY_MS, () => this.#keepAll());
+  }
+
+  /** These paths are of use to a build here. */
+  used(paths: readonly string[]): void {
+    this.#components.kept.used(paths);
   }
 
   stop(): void {
@@ -45,8 +55,8 @@ export class OutputKeeper {
   }
 
   async #keepOf(home: string, paths: string[]): Promise<void> {
-    const { roots, signOutputs } = this.#components;
+    const { self, roots, kept, signOutputs } = this.#components;
     await roots.keep(home, paths);
-    await signOutputs(paths);
+    await Promise.all([signOutputs(paths), home === self ? undefined : kept.keep(paths)]);
   }
 }

@@ -171,6 +171,7 @@ export class Worker {
       const tell = async (said: WorkerMessage): Promise<void> => this.#channels.get(home)?.send(said);
       const components = { clock, logger, fetcher, connections, surroundings, settings, tell };
       this.#held.set(lease, new HeldLease(home, message, components));
+      this.#components.keeper.used(message.inputs.map(({ path }) => path));
     }
     this.#dispatch({
       type: 'leased',
