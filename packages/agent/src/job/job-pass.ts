@@ -78,7 +78,7 @@ class JobPass {
     this.#components = components;
     this.#isFirst = number === 0;
     this.#runId = this.#isFirst ? work.job.id : `${work.job.id}.${number}`;
-    this.#planner = new Planner(components.planner, distrust);
+    this.#planner = new Planner(keepingValid(components.planner, work.root), distrust);
     this.#check = new PlanCheck(components, new Feasibility(work.options));
   }
 
@@ -165,6 +165,19 @@ class JobPass {
     }
     return end;
   }
+}
+
+/** The store, where what counts as valid stays so for the time of the job: the plan leaves it out, and machines will ask for it. */
+function keepingValid(store: PlannerComponents, root: RootPaths): PlannerComponents {
+  return {
+    ...store,
+    queryValidPaths: async (paths) => {
+      const found = await store.queryValidPaths(paths);
+      if (found.size === 0) return found;
+      await root([...found]);
+      return store.queryValidPaths([...found]);
+    },
+  };
 }
 
 /** Ends what a job planned, because one of its derivations can be built by nobody. */
