@@ -4,6 +4,7 @@ import { type Host, Lab, LabMesh, type Report } from '@mesh/lab';
 import { BenchError } from './errors.ts';
 import { Rival, type RivalKind } from './rival.ts';
 import { say } from './say.ts';
+import type { Bench } from './scenarios/scenario.ts';
 import { type Workload, workloadArgs } from './workload.ts';
 
 export const HOSTS = 3;
@@ -27,14 +28,13 @@ const SLOW_SPEED = 0.5;
 export const PACE_FILE = '/pace';
 
 /** Three hosts in one mesh, and Nix's own distributed building set up on the same three. */
-export class BenchLab implements AsyncDisposable {
+export class BenchLab implements AsyncDisposable, Bench {
   readonly lab: Lab;
   readonly mesh: LabMesh;
   readonly home: Host;
   readonly runs: number;
   readonly #rival: Rival;
   readonly #reports: string | undefined;
-  #salts = 0;
 
   private constructor(lab: Lab, mesh: LabMesh, rival: Rival, runs: number, reports: string | undefined) {
     this.lab = lab;
@@ -63,10 +63,9 @@ export class BenchLab implements AsyncDisposable {
     }
   }
 
-  /** Never the same twice, not even in another run of the benchmark. */
-  readonly salt = (): string => `${process.pid}-${Date.now()}-${this.#salts++}`;
+  readonly salt = freshSalt;
 
-  readonly told = (name: string, seconds: number): void => say(`  ${name}: ${seconds.toFixed(2)} s`);
+  readonly told = sayTook;
 
   /** @returns the seconds it took. */
   async nix(kind: RivalKind, workload: Workload, salt: string): Promise<number> {
@@ -103,6 +102,17 @@ export class BenchLab implements AsyncDisposable {
     mkdirSync(this.#reports, { recursive: true });
     writeFileSync(join(this.#reports, `${salt}.json`), JSON.stringify({ ...more, ...report }, undefined, 1));
   }
+}
+
+let salts = 0;
+
+/** Never the same twice, not even in another run of the benchmark. */
+export function freshSalt(): string {
+  return `${process.pid}-${Date.now()}-${salts++}`;
+}
+
+export function sayTook(name: string, seconds: number): void {
+  say(`  ${name}: ${seconds.toFixed(2)} s`);
 }
 
 /** The quota slows what computes, agent and daemon too; builds that sleep know of no quota and are told their pace. */

@@ -3,6 +3,7 @@ export type BenchErrorCode =
   | 'BENCH_BUILD_FAILED'
   | 'BENCH_NOT_REMOTE'
   | 'BENCH_NO_RUNS'
+  | 'BENCH_NOT_COPIED'
   | 'BENCH_SCRIPT_FAILED';
 
 /** Something broke, so that there is no figure. A figure that is missed is not an error. */

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { nixVersionOf, repositoryRoot } from '@mesh/lab';
-import { BenchLab, HOSTS, SLOTS, SLOW_HOST } from './bench-lab.ts';
+import { BenchLab, freshSalt, HOSTS, SLOTS, SLOW_HOST, sayTook } from './bench-lab.ts';
 import type { Figure } from './figure.ts';
 import { describeMachine } from './machine.ts';
 import { parseOptions } from './options.ts';
@@ -24,7 +24,13 @@ async function main(args: readonly string[]): Promise<void> {
   const startedAt = new Date().toISOString();
   const figures: Figure[] = [];
   const wanted = SCENARIOS.filter(({ name }) => only.length === 0 || only.includes(name));
-  for (const [shape, scenarios] of Map.groupBy(wanted, (scenario) => scenario.shape ?? 'equal')) {
+  for (const scenario of wanted) {
+    if (scenario.shape !== 'own') continue;
+    say(`${scenario.name}: ${scenario.title}`);
+    figures.push(...(await scenario.measure({ runs, salt: freshSalt, told: sayTook })));
+  }
+  const shared = wanted.filter((scenario) => scenario.shape !== 'own');
+  for (const [shape, scenarios] of Map.groupBy(shared, (scenario) => scenario.shape ?? 'equal')) {
     const slow = shape === 'half' ? `, ${SLOW_HOST} at half speed` : '';
     say(`Starting ${HOSTS} hosts of ${SLOTS} slots each${slow}, with an agent on each...`);
     await using bench = await BenchLab.up(runs, options.reports, shape);
