@@ -1,3 +1,4 @@
+import { readlink } from 'node:fs/promises';
 import { NixError, quote } from './errors.ts';
 import { findNix, type RunOptions, runLines, runText } from './nix-process.ts';
 import { isDerivationPath } from './store-path.ts';
@@ -24,6 +25,11 @@ export interface InstantiateOptions extends RunOptions {
   readonly argstrs?: Readonly<Record<string, string>>;
   /** More options for nix-instantiate, e.g. `['--show-trace']`. */
   readonly extra?: readonly string[];
+  /**
+   * A link to make to each derivation (a number is put behind it from the second on), registered as a garbage collector root: Nix
+   * itself roots what it evaluated only until it ends. Removing the links is the caller's.
+   */
+  readonly rootLink?: string;
 }
 
 /**
@@ -35,10 +41,14 @@ export async function* nixInstantiate(options: InstantiateOptions): AsyncGenerat
   const attrs = (options.attrs ?? []).flatMap((attr) => ['-A', attr]);
   const args = Object.entries(options.args ?? {}).flatMap(([name, text]) => ['--arg', name, text]);
   const argstrs = Object.entries(options.argstrs ?? {}).flatMap(([name, text]) => ['--argstr', name, text]);
-  const all = [options.file, ...attrs, ...args, ...argstrs, ...(options.extra ?? [])];
+  const roots = options.rootLink === undefined ? [] : ['--add-root', options.rootLink, '--indirect'];
+  const all = [options.file, ...attrs, ...args, ...argstrs, ...roots, ...(options.extra ?? [])];
   const failure = evaluationFailure([options.file, ...(options.attrs ?? [])].join(' '));
   for await (const line of runLines(nixInstantiate, all, options, failure)) {
-    const [drvPath = '', output = 'out'] = line.split('!');
+    const [path = '', output = 'out'] = line.split('!');
+    // With a root Nix names the link, and where it could make none the derivation.
+    const drvPath =
+      options.rootLink !== undefined && path.startsWith(options.rootLink) ? await readlink(path) : path;
     yield wanted(drvPath, [output]);
   }
 }

@@ -1,5 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { access, constants, realpath, stat, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { type EarlyEvaluation, evaluateEarly } from '../build/early-evaluation.ts';
 import { evaluate, type WantedDerivation } from '../build/evaluate.ts';
 import { parseInstallables } from '../build/installable.ts';
@@ -23,8 +25,10 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
   });
   const [argExprs, argStrings] = [splitPairs(flags.arg), splitPairs(flags.argstr)];
   if (flags.report !== undefined) await checkWritable(flags.report);
+  const rootsDir = file === undefined ? undefined : temporaryDir();
   const evaluation = evaluateEarly(async function* (signal) {
-    const evaluator = await createNixEvaluator({ file, args: argExprs, argstrs: argStrings, cwd });
+    const roots = rootsDir === undefined ? {} : { rootsDir };
+    const evaluator = await createNixEvaluator({ file, args: argExprs, argstrs: argStrings, cwd, ...roots });
     yield* evaluate(installables, evaluator, signal);
   });
   try {
@@ -32,6 +36,13 @@ export async function build(args: readonly string[], flags: BuildFlags): Promise
   } finally {
     evaluation.cancel();
   }
+}
+
+/** A folder that lasts as long as this command, however it ends by itself. */
+function temporaryDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'mesh-build-'));
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
 }
 
 async function carryOut(
