@@ -27,6 +27,7 @@ const MISFORTUNES: Readonly<Record<'process' | 'plug', Misfortune>> = {
 /** Two have it, and the one that gave most is lost half-way: its process, then the whole machine. */
 export const closureKilled: Scenario = {
   name: 'closure-killed',
+  shape: 'own',
   title: `one path of ${MIB} MiB from two hosts, one of them lost half-way`,
   async measure({ runs, told }): Promise<Figure[]> {
     await using lab = await ClosureLab.up(3);

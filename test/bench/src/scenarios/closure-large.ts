@@ -12,6 +12,7 @@ const REQUIRED_MEMORY_MIB = 100;
 /** One large path from one host to another: what the wire, the hash and the store cost. */
 export const closureLarge: Scenario = {
   name: 'closure-large',
+  shape: 'own',
   title: `one path of ${MIB} MiB from one host to another`,
   async measure(bench) {
     const copied = await copyByAll(bench, async (source) => {

@@ -11,6 +11,7 @@ const MIB = 2 ** 20;
 /** What serving and fetching take of memory must not depend on what is served and fetched. Once for each size: a peak is no average. */
 export const closureMemory: Scenario = {
   name: 'closure-memory',
+  shape: 'own',
   title: `memory of serving and fetching paths of ${SIZES_MIB.join(', ')} MiB`,
   async measure({ told }) {
     await using lab = await ClosureLab.up(2);

@@ -16,6 +16,7 @@ const CONTROL_VERSION = 1;
 /** A closure that is there already: the answer is all there is to do. */
 export const closurePresent: Scenario = {
   name: 'closure-present',
+  shape: 'own',
   title: `${PATHS} paths that are present already`,
   async measure({ runs, told }) {
     await using lab = await ClosureLab.up(2);

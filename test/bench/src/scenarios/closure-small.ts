@@ -10,6 +10,7 @@ const REQUIRED_TIME = 1 / 3;
 /** Many small paths from one host to another: what each path costs, and what starting costs. */
 export const closureSmall: Scenario = {
   name: 'closure-small',
+  shape: 'own',
   title: `${PATHS} paths of ${BYTES} bytes from one host to another`,
   async measure(bench) {
     const copied = await copyByAll(bench, (source) => makeSmallClosure(source, PATHS, BYTES));

@@ -15,6 +15,7 @@ const MAX_RUNS = 2;
 /** Many want at once what one host with a slow cable has: they feed each other. */
 export const closureSwarm: Scenario = {
   name: 'closure-swarm',
+  shape: 'own',
   title: `one path of ${MIB} MiB, a source with ${LINK}, ${RECEIVERS} receivers at once`,
   async measure({ runs, told }): Promise<Figure[]> {
     await using lab = await ClosureLab.up(1 + RECEIVERS);

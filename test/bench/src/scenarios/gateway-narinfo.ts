@@ -38,6 +38,7 @@ agent.destroy();
 /** What the gateway of a machine tells about paths that another member has. */
 export const gatewayNarinfo: Scenario = {
   name: 'gateway-narinfo',
+  shape: 'own',
   title: `${PATHS} narinfos from the gateway, one after another`,
   async measure({ told }) {
     await using lab = await ClosureLab.up(2);
