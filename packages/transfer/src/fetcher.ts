@@ -2,6 +2,7 @@ import type { Emitter, Logger } from '@mesh/net';
 import { missingPart, type ToldClosure } from './closure-plan.ts';
 import type { DataPlane } from './data-plane.ts';
 import { isPeerFault, messageOf, TransferError, type TransferErrorCode } from './errors.ts';
+import { FetchMeter, type FetchProgress } from './fetch-progress.ts';
 import { Holders, type WantedPath } from './holders.ts';
 import { type ImportItem, narBytes } from './import/import.ts';
 import type { TransferNet } from './net.ts';
@@ -29,8 +30,8 @@ export interface FetchOptions {
   readonly signal?: AbortSignal;
   /** What is about to come, possibly more than once when a holder fails. */
   readonly onPlan?: (paths: number, bytes: number) => void;
-  /** What came so far. */
-  readonly onProgress?: (progress: { fetchedPaths: number; fetchedBytes: number }) => void;
+  /** How far it is, a few times a second while something comes. */
+  readonly onProgress?: (progress: FetchProgress) => void;
 }
 
 export interface FetchResult {
@@ -51,6 +52,8 @@ export interface FetcherComponents {
   readonly vouchers: Vouchers;
   readonly events: Emitter<TransferEvents>;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
+  /** Monotonic, milliseconds; the system's own where nothing is said. */
+  readonly now?: () => number;
 }
 
 /** Faults that say something about a member, not about a cable. */
@@ -119,6 +122,7 @@ class FetchRun implements Disposable {
   #assigned: ReadonlyMap<string, readonly string[]> = new Map();
   /** Why the last peer was ruled out, for the message when nobody is left. */
   #lastFault: TransferError | undefined;
+  readonly #meter: FetchMeter | undefined;
   #fetchedPaths = 0;
   #fetchedBytes = 0;
 
@@ -128,6 +132,8 @@ class FetchRun implements Disposable {
     this.#paths = [...new Set(wanted.map(({ path }) => path))];
     this.#options = options;
     this.#holders = new Holders(wanted);
+    const { onProgress } = options;
+    this.#meter = onProgress && new FetchMeter(components.now ?? (() => performance.now()), onProgress);
   }
 
   async missing(): Promise<string[]> {
@@ -155,6 +161,7 @@ class FetchRun implements Disposable {
 
   async import(items: readonly ImportItem[]): Promise<void> {
     this.#options.onPlan?.(items.length, narBytes(items));
+    this.#meter?.planned(items.length, narBytes(items));
     try {
       await this.#components.dataPlane.import(items, {
         signal: this.#options.signal ?? new AbortController().signal,
@@ -183,7 +190,8 @@ class FetchRun implements Disposable {
     this.#fetchedPaths += 1;
     this.#fetchedBytes += info.narSize;
     this.#bytesOf.set(peer.peerId, (this.#bytesOf.get(peer.peerId) ?? 0) + info.narSize);
-    this.#options.onProgress?.({ fetchedPaths: this.#fetchedPaths, fetchedBytes: this.#fetchedBytes });
+    this.#meter?.came(peer.peerId, info.narSize);
+    this.#meter?.pathCame();
   }
 
   /** Who is asked for what; members nobody named are asked what they have where the named ones are of no use. */
