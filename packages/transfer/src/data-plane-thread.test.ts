@@ -20,7 +20,7 @@ beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'mesh-transfer-'));
   askedFor = [];
   store = new MemoryStore();
-  giver = new NarServer({ host: '127.0.0.1' }, { source: store, now: () => 0 });
+  giver = new NarServer({ host: '127.0.0.1' }, { shelf: store, now: () => 0 });
   // No daemon listens there: what the thread can do without Nix is what is tested here.
   const init = { cacheDir: stateDir, listenHost: '127.0.0.1', daemonSocket: join(stateDir, 'no.sock') };
   plane = new ThreadDataPlane(init, {
@@ -42,7 +42,8 @@ test('the thread serves: a ticket of its listener opens a connection, and its er
   const connection = await NarConnection.connect(endpoint, peer);
   // The asking end of a handshake is done first.
   await expect.poll(async () => (await plane.counters()).connections).toBe(1);
-  await expect(connection.nar(store.add('x')).next()).rejects.toMatchObject({
+  const range = { path: store.add('x'), offset: 0, bytes: 1 };
+  await expect(connection.read(range, () => undefined)).rejects.toMatchObject({
     code: 'TRANSFER_PEER_REFUSED',
     message: expect.stringContaining('nix-daemon'),
   });
@@ -79,6 +80,11 @@ test('closed, it takes no more work and leaves no listener behind', async () => 
   const endpoint = { ...(await plane.issueTicket('me')), hosts: ['127.0.0.1'] };
   await plane.close();
   await expect(plane.issueTicket('me')).rejects.toMatchObject({ code: 'TRANSFER_STOPPED' });
-  const late = new NarConnections(async () => endpoint).openNar(peer, store.add('x'));
-  await expect(late.next()).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST' });
+  const late = new NarConnections(async () => endpoint).read(
+    peer,
+    { path: store.add('x'), offset: 0, bytes: 1 },
+    () => undefined,
+    new AbortController().signal,
+  );
+  await expect(late).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST' });
 });

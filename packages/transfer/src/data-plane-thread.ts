@@ -1,10 +1,12 @@
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { IDLE_THREAD_MS } from './constants.ts';
 import type { DataPlane, DataPlaneCounters, DataPlaneInit } from './data-plane.ts';
 import { messageOf, TransferError } from './errors.ts';
 import type { ImportItem, ImportOptions } from './import/import.ts';
 import type { TicketAsker } from './side-channel/nar-connections.ts';
 import type { NarTicket } from './side-channel/nar-server.ts';
+import type { NarWish } from './substituter/nar-streams.ts';
+import { receiveBytes } from './thread-bytes.ts';
 import { ThreadCalls } from './thread-calls.ts';
 
 /** Sources run as they are, built files as they are: the thread's file is the neighbour of this one. */
@@ -21,6 +23,8 @@ interface Thread {
 
 const NOTHING_YET: DataPlaneCounters = {
   nars: 0,
+  ranges: 0,
+  rawBytes: 0,
   sentBytes: 0,
   refused: 0,
   garbled: 0,
@@ -61,6 +65,17 @@ export class ThreadDataPlane implements DataPlane {
     await this.#use((calls) =>
       calls.call('import', items, { signal, onNote: (index) => onPath(items[index as number]!) }),
     );
+  }
+
+  async *openNar(wish: NarWish, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const { port1: here, port2: there } = new MessageChannel();
+    const sending = this.#use((calls) =>
+      calls.call('sendNar', { wish, port: there }, { signal, transfer: [there] }),
+    );
+    // What went wrong is said after the last byte that came.
+    sending.catch(() => here.close());
+    yield* receiveBytes(here);
+    await sending;
   }
 
   dropPeer(peerId: string): void {
@@ -163,6 +178,8 @@ function stopped(why: string): TransferError {
 function sum(past: DataPlaneCounters, now: DataPlaneCounters): DataPlaneCounters {
   return {
     nars: past.nars + now.nars,
+    ranges: past.ranges + now.ranges,
+    rawBytes: past.rawBytes + now.rawBytes,
     sentBytes: past.sentBytes + now.sentBytes,
     refused: past.refused + now.refused,
     garbled: past.garbled + now.garbled,

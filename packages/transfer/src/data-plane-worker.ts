@@ -1,8 +1,11 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { DataPlaneInit } from './data-plane.ts';
 import { LocalDataPlane } from './data-plane.ts';
 import type { ImportItem } from './import/import.ts';
-import type { NarEndpoint } from './side-channel/nar-connection.ts';
+import type { NarEndpoint } from './side-channel/dial.ts';
+import { THREAD_CREDIT_BYTES } from './substituter/constants.ts';
+import type { NarWish } from './substituter/nar-streams.ts';
+import { sendBytes } from './thread-bytes.ts';
 import { ThreadCalls } from './thread-calls.ts';
 
 /** The thread that moves NARs; the other end is `ThreadDataPlane`. */
@@ -17,6 +20,8 @@ const main = new ThreadCalls(parentPort, {
   issueTicket: (peerId: string) => plane.issueTicket(peerId),
   import: (items: ImportItem[], { signal, notify }) =>
     plane.import(items, { signal, onPath: (item) => notify(items.indexOf(item)) }),
+  sendNar: ({ wish, port }: { wish: NarWish; port: MessagePort }, { signal }) =>
+    sendBytes(port, plane.openNar(wish, signal), THREAD_CREDIT_BYTES),
   dropPeer: async (peerId: string) => plane.dropPeer(peerId),
   counters: () => plane.counters(),
   close: () => plane.close(),

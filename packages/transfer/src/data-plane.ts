@@ -10,17 +10,16 @@ import {
   type StoreImporter,
 } from './import/import.ts';
 import { nixCopyImporter } from './import/nix-copy-importer.ts';
-import { NarConnections, type PeerNars, type TicketAsker } from './side-channel/nar-connections.ts';
-import {
-  NarServer,
-  type NarServerCounters,
-  type NarSource,
-  type NarTicket,
-} from './side-channel/nar-server.ts';
+import { daemonShelf } from './side-channel/daemon-nars.ts';
+import { NarConnections, type TicketAsker } from './side-channel/nar-connections.ts';
+import { NarServer, type NarServerCounters, type NarTicket } from './side-channel/nar-server.ts';
+import { type PeerNars, wholeNars } from './side-channel/whole-nars.ts';
+import { LocalNars } from './substituter/local-nars.ts';
+import type { NarStreams, NarWish } from './substituter/nar-streams.ts';
 import { verifiedNar } from './verified-nar.ts';
 
 /** Everything that touches the bytes of NARs, serving and fetching. */
-export interface DataPlane {
+export interface DataPlane extends NarStreams {
   /** Work is about to come: makes ready for it meanwhile. */
   prepare(): void;
   /** A key for a peer to one side-channel connection to this agent. */
@@ -69,6 +68,7 @@ export class LocalDataPlane implements DataPlane {
   readonly #importingPool: DaemonPool;
   readonly #server: NarServer;
   readonly #peers: NarConnections;
+  readonly #nars: LocalNars;
   readonly #gateway: Gateway;
   readonly #daemon: StoreImporter;
   readonly #nixCopy: StoreImporter;
@@ -79,15 +79,17 @@ export class LocalDataPlane implements DataPlane {
     const socket = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
     this.#servingPool = new DaemonPool({ ...socket, max: SERVING_CONNECTIONS });
     this.#importingPool = new DaemonPool({ ...socket, max: IMPORTING_CONNECTIONS });
+    const shelf = daemonShelf(this.#servingPool);
     this.#server = new NarServer(
       {
         ...(init.listenHost === undefined ? {} : { host: init.listenHost }),
         ...(init.listenPort === undefined ? {} : { port: init.listenPort }),
       },
-      { source: daemonNars(this.#servingPool), now: components.now },
+      { shelf, now: components.now },
     );
     this.#peers = new NarConnections(components.askTicket);
-    const open = openVerifiedFrom(this.#peers);
+    this.#nars = new LocalNars(shelf, this.#peers);
+    const open = openVerifiedFrom(wholeNars(this.#peers));
     this.#gateway = new Gateway(open);
     this.#daemon = daemonImporter(this.#importingPool, open);
     this.#nixCopy = nixCopyImporter({ cacheDir: init.cacheDir, ...socket }, this.#gateway);
@@ -111,6 +113,10 @@ export class LocalDataPlane implements DataPlane {
         options.onPath(item);
       },
     });
+  }
+
+  openNar(wish: NarWish, signal: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#nars.openNar(wish, signal);
   }
 
   dropPeer(peerId: string): void {
@@ -137,33 +143,7 @@ export class LocalDataPlane implements DataPlane {
 
 /** NARs of peers, checked against the signed infos of the items. */
 export function openVerifiedFrom(peers: PeerNars): OpenVerified {
-  return (item, signal) =>
-    verifiedNar(peers.openNar(item.peer, item.info.path, signal), item.info, item.peer);
-}
-
-/** NARs out of this machine's store, by way of its nix-daemon. */
-export function daemonNars(pool: DaemonPool): NarSource {
-  return {
-    async *openNar(path, signal) {
-      const nars = Promise.withResolvers<AsyncGenerator<Uint8Array, void, undefined>>();
-      const taken = Promise.withResolvers<void>();
-      // The pool lends a connection for as long as a function runs: this one runs until the NAR is read.
-      const lent = pool.use(async (daemon) => {
-        const close = () => daemon.close();
-        signal.addEventListener('abort', close, { once: true });
-        nars.resolve(daemon.narFromPath(path));
-        await taken.promise;
-        signal.removeEventListener('abort', close);
-      });
-      lent.catch(nars.reject);
-      try {
-        yield* await nars.promise;
-      } finally {
-        taken.resolve();
-      }
-      await lent;
-    },
-  };
+  return (item, signal) => verifiedNar(peers.openNar(item.peer, item.info, signal), item.info, item.peer);
 }
 
 /** Whether the kept daemon connection is the better way. */

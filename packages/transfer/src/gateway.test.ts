@@ -15,7 +15,7 @@ let closed: AbortController;
 beforeEach(() => {
   store = new MemoryStore();
   closed = new AbortController();
-  gateway = new Gateway(openVerifiedFrom({ openNar: (_peer, path) => store.openNar(path) }));
+  gateway = new Gateway(openVerifiedFrom({ openNar: (_peer, { path }) => store.openNar(path) }));
 });
 afterEach(() => gateway.close());
 

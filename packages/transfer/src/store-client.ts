@@ -9,7 +9,8 @@ import {
 import { MAX_CLOSURE_PATHS, REQUEST_TIMEOUT_MS } from './constants.ts';
 import { messageOf, TransferError } from './errors.ts';
 import { hostsOf, type TransferNet } from './net.ts';
-import type { NarEndpoint, PeerLabel } from './side-channel/nar-connection.ts';
+import type { NarEndpoint } from './side-channel/dial.ts';
+import type { PeerLabel } from './side-channel/nar-connection.ts';
 import { StoreConversation } from './store-conversation.ts';
 import { untilAborted } from './until-aborted.ts';
 

@@ -1,130 +1,224 @@
 import { MAX_CONNECTIONS_PER_PEER } from '../constants.ts';
 import { TransferError } from '../errors.ts';
-import { NarConnection, type NarEndpoint, type PeerLabel } from './nar-connection.ts';
-
-/** Anything NARs of peers can be read from. */
-export interface PeerNars {
-  /** A path's NAR as the peer sends it, not yet verified. */
-  openNar(peer: PeerLabel, path: string, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-}
+import { untilAborted } from '../until-aborted.ts';
+import type { NarEndpoint } from './dial.ts';
+import { BUSY_CONNECTION_BYTES, MAX_PIPELINED_RANGES, MAX_WATCHES } from './limits.ts';
+import { NarConnection, type PeerLabel, type ReceivedCounters } from './nar-connection.ts';
+import type { NarHolding, NarRange, PeerRanges } from './ranges.ts';
 
 /** Asks a peer, over an authenticated stream, for a key to one connection. */
 export type TicketAsker = (peerId: string, signal?: AbortSignal) => Promise<NarEndpoint>;
 
-interface PeerPool {
-  readonly idle: NarConnection[];
+/** A connection, open or being opened, and what is laid on it. */
+interface Lane {
+  readonly connection: Promise<NarConnection>;
+  /** Of ranges under way, how many of each path. */
+  readonly paths: Map<string, number>;
+  ranges: number;
+  bytes: number;
+  watches: number;
+  /** Taken up again after a time without work, and nothing came since: the peer may have closed it meanwhile. */
+  stale: boolean;
+}
+
+interface PeerLanes {
+  readonly lanes: Set<Lane>;
   readonly waiting: (() => void)[];
-  taken: number;
+  readonly dropped: AbortController;
 }
 
 /** Kept side-channel connections, a few per peer, opened when needed. */
-export class NarConnections implements PeerNars {
+export class NarConnections implements PeerRanges {
+  /** Of all connections since the start. */
+  readonly received: ReceivedCounters = { narBytes: 0, wireBytes: 0 };
   readonly #askTicket: TicketAsker;
-  readonly #pools = new Map<string, PeerPool>();
-  readonly #open = new Map<NarConnection, string>();
+  readonly #peers = new Map<string, PeerLanes>();
   #closed = false;
 
   constructor(askTicket: TicketAsker) {
     this.#askTicket = askTicket;
   }
 
-  /** @throws TransferError as `NarConnection.connect` and `nar` do */
-  async *openNar(
+  /** @throws TransferError as `PeerRanges.read` says, TRANSFER_STOPPED after {@link close} */
+  async read(
+    peer: PeerLabel,
+    range: NarRange,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (;;) {
+      const lane = await this.#takeLane(peer, range, signal);
+      let came = false;
+      try {
+        const connection = await untilAborted(lane.connection, signal);
+        const told = (bytes: Uint8Array) => {
+          came = true;
+          lane.stale = false;
+          take(bytes);
+        };
+        return await connection.read(range, told, signal);
+      } catch (error) {
+        // A kept connection may have been closed by the peer at the moment it was taken up: that is no loss.
+        if (came || !lane.stale || !isLost(error)) throw error;
+      } finally {
+        this.#lift(peer.peerId, lane, range);
+      }
+    }
+  }
+
+  /** @throws TransferError as `PeerRanges.watch` says */
+  async watch(
     peer: PeerLabel,
     path: string,
-    signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array, void, undefined> {
-    const pool = this.#poolOf(peer.peerId);
-    await takeTurn(pool, signal);
-    try {
-      for (;;) {
-        const kept = this.#takeIdle(pool);
-        const connection = kept ?? (await this.#connect(peer, signal));
-        let started = false;
-        try {
-          for await (const chunk of connection.nar(path, signal)) {
-            started = true;
-            yield chunk;
-          }
-          return;
-        } catch (error) {
-          // A kept connection may have been closed by the peer at the moment it was taken up: that is no loss.
-          const stale = kept !== undefined && !started && isLost(error);
-          if (!stale) throw error;
-        } finally {
-          if (connection.closed || this.#closed) this.#forget(connection);
-          else pool.idle.push(connection);
-        }
+    hear: (holding: NarHolding) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      const lane = this.#laneToWatch(peer);
+      lane.watches += 1;
+      let heard = false;
+      const told = (holding: NarHolding) => {
+        heard = true;
+        lane.stale = false;
+        hear(holding);
+      };
+      try {
+        const connection = await untilAborted(lane.connection, signal);
+        return await connection.watch(path, told, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (heard || !lane.stale || !isLost(error)) throw error;
+      } finally {
+        lane.watches -= 1;
       }
-    } finally {
-      pool.taken -= 1;
-      pool.waiting.shift()?.();
     }
   }
 
   /** Closes the connections to a peer that left. */
   dropPeer(peerId: string): void {
-    for (const [connection, holder] of this.#open) if (holder === peerId) this.#forget(connection);
+    const peer = this.#peers.get(peerId);
+    if (peer === undefined) return;
+    this.#peers.delete(peerId);
+    peer.dropped.abort(new TransferError('TRANSFER_PEER_LOST', 'The peer left.', { peerId }));
+    for (const wake of peer.waiting.splice(0)) wake();
   }
 
   close(): void {
     this.#closed = true;
-    for (const connection of this.#open.keys()) connection.close();
-    this.#open.clear();
-    this.#pools.clear();
+    for (const peerId of [...this.#peers.keys()]) this.dropPeer(peerId);
   }
 
-  #poolOf(peerId: string): PeerPool {
-    let pool = this.#pools.get(peerId);
-    if (pool === undefined) {
-      pool = { idle: [], waiting: [], taken: 0 };
-      this.#pools.set(peerId, pool);
-    }
-    return pool;
-  }
-
-  #takeIdle(pool: PeerPool): NarConnection | undefined {
+  /** Lays a range on a lane, once there is one for it. */
+  async #takeLane(peer: PeerLabel, range: NarRange, signal: AbortSignal): Promise<Lane> {
     for (;;) {
-      const connection = pool.idle.pop();
-      if (connection === undefined || !connection.closed) return connection;
-      this.#forget(connection);
+      signal.throwIfAborted();
+      const lanes = this.#lanesOf(peer.peerId);
+      const lane = bestLane(lanes, range.path) ?? (isFull(lanes) ? undefined : this.#open(peer, lanes));
+      if (lane !== undefined) {
+        lay(lane, range, 1);
+        return lane;
+      }
+      await turn(lanes.waiting, signal);
     }
   }
 
-  async #connect(peer: PeerLabel, signal?: AbortSignal): Promise<NarConnection> {
-    if (this.#closed) throw new TransferError('TRANSFER_STOPPED', 'The agent is stopping.');
-    const connection = await NarConnection.connect(await this.#askTicket(peer.peerId, signal), peer, signal);
-    this.#open.set(connection, peer.peerId);
-    return connection;
+  #laneToWatch(peer: PeerLabel): Lane {
+    const lanes = this.#lanesOf(peer.peerId);
+    const lane = [...lanes.lanes].find(({ watches }) => watches < MAX_WATCHES);
+    if (lane !== undefined) return lane;
+    if (!isFull(lanes)) return this.#open(peer, lanes);
+    throw new TransferError(
+      'TRANSFER_PEER_REFUSED',
+      `Too many paths of ${peer.name} are watched at once; fetch fewer at a time.`,
+      { peerId: peer.peerId },
+    );
   }
 
-  #forget(connection: NarConnection): void {
-    connection.close();
-    this.#open.delete(connection);
+  #lanesOf(peerId: string): PeerLanes {
+    if (this.#closed) throw new TransferError('TRANSFER_STOPPED', 'The agent is stopping.');
+    let lanes = this.#peers.get(peerId);
+    if (lanes === undefined) {
+      lanes = { lanes: new Set(), waiting: [], dropped: new AbortController() };
+      this.#peers.set(peerId, lanes);
+    }
+    return lanes;
+  }
+
+  #open(peer: PeerLabel, lanes: PeerLanes): Lane {
+    const { signal } = lanes.dropped;
+    const open = async () => {
+      const endpoint = await this.#askTicket(peer.peerId, signal);
+      const connection = await NarConnection.connect(endpoint, peer, { signal, received: this.received });
+      const drop = () => connection.close();
+      signal.addEventListener('abort', drop, { once: true });
+      void connection.ended.then(() => {
+        signal.removeEventListener('abort', drop);
+        forget();
+      });
+      return connection;
+    };
+    const lane: Lane = {
+      connection: open(),
+      paths: new Map(),
+      ranges: 0,
+      bytes: 0,
+      watches: 0,
+      stale: false,
+    };
+    const forget = () => {
+      lanes.lanes.delete(lane);
+      lanes.waiting.shift()?.();
+    };
+    // Whoever waits for the lane hears why.
+    lane.connection.catch(forget);
+    lanes.lanes.add(lane);
+    return lane;
+  }
+
+  #lift(peerId: string, lane: Lane, range: NarRange): void {
+    lay(lane, range, -1);
+    if (lane.ranges === 0) lane.stale = true;
+    this.#peers.get(peerId)?.waiting.shift()?.();
   }
 }
 
-/** Waits until fewer than MAX_CONNECTIONS_PER_PEER transfers from the peer are under way, and counts as one of them. */
-async function takeTurn(pool: PeerPool, signal?: AbortSignal): Promise<void> {
-  while (pool.taken >= MAX_CONNECTIONS_PER_PEER) {
-    const turn = Promise.withResolvers<void>();
-    const giveUp = () => turn.reject(signal?.reason);
-    signal?.addEventListener('abort', giveUp, { once: true });
-    pool.waiting.push(turn.resolve);
-    try {
-      await turn.promise;
-    } catch (error) {
-      const place = pool.waiting.indexOf(turn.resolve);
-      // The turn came at the moment of giving up: it goes to the next in line.
-      if (place === -1) pool.waiting.shift()?.();
-      else pool.waiting.splice(place, 1);
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', giveUp);
-    }
+/** The lane where the path's ranges are under way, so that they come in order; else the least busy, where no other is worth opening. */
+function bestLane(lanes: PeerLanes, path: string): Lane | undefined {
+  const free = [...lanes.lanes].filter((lane) => lane.ranges < MAX_PIPELINED_RANGES);
+  const carrying = free.find((lane) => lane.paths.has(path));
+  if (carrying !== undefined) return carrying;
+  const [least] = free.toSorted((a, b) => a.bytes - b.bytes);
+  return least !== undefined && (least.bytes < BUSY_CONNECTION_BYTES || isFull(lanes)) ? least : undefined;
+}
+
+function lay(lane: Lane, range: NarRange, sign: 1 | -1): void {
+  lane.ranges += sign;
+  lane.bytes += sign * range.bytes;
+  const ofPath = (lane.paths.get(range.path) ?? 0) + sign;
+  if (ofPath === 0) lane.paths.delete(range.path);
+  else lane.paths.set(range.path, ofPath);
+}
+
+function isFull({ lanes }: PeerLanes): boolean {
+  return lanes.size >= MAX_CONNECTIONS_PER_PEER;
+}
+
+/** Waits for a place in line, and passes it on where it comes too late. */
+async function turn(waiting: (() => void)[], signal: AbortSignal): Promise<void> {
+  const mine = Promise.withResolvers<void>();
+  const giveUp = () => mine.reject(signal.reason);
+  signal.addEventListener('abort', giveUp, { once: true });
+  waiting.push(mine.resolve);
+  try {
+    await mine.promise;
+  } catch (error) {
+    const place = waiting.indexOf(mine.resolve);
+    if (place === -1) waiting.shift()?.();
+    else waiting.splice(place, 1);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
-  signal?.throwIfAborted();
-  pool.taken += 1;
 }
 
 function isLost(error: unknown): boolean {

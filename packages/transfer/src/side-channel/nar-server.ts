@@ -4,23 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import {
   HANDSHAKE_TIMEOUT_MS,
-  IDLE_CONNECTION_MS,
-  MAX_CHUNK_BYTES,
   MAX_INBOUND_CONNECTIONS,
   MAX_OPEN_TICKETS,
   TICKET_LIFETIME_MS,
 } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
-import { FrameError, FrameReader, frameHeader, SIDE_CHANNEL_ALPN, textFrame } from './frames.ts';
-
-/** Where NARs come from at the serving end. */
-export interface NarSource {
-  /**
-   * The NAR of a valid store path, read no faster than it is taken.
-   * Throws where the path is not valid; stops reading when the signal aborts.
-   */
-  openNar(path: string, signal: AbortSignal): AsyncIterable<Uint8Array>;
-}
+import { SIDE_CHANNEL_ALPN } from './frames.ts';
+import { NarSession, type SessionCounters } from './nar-session.ts';
+import type { HoldingBoard, NarShelf } from './ranges.ts';
 
 /** A key to one connection: made for one peer, told to it over an authenticated stream. */
 export interface NarTicket {
@@ -40,19 +31,17 @@ export interface NarServerInit {
 }
 
 export interface NarServerComponents {
-  readonly source: NarSource;
+  readonly shelf: NarShelf;
+  /** Who fetches what of this machine; without it, watchers hear nothing. */
+  readonly board?: HoldingBoard;
   /** Milliseconds, from any origin. */
   readonly now: () => number;
 }
 
 /** What a server has done since it started. */
-export interface NarServerCounters {
-  nars: number;
-  sentBytes: number;
+export interface NarServerCounters extends SessionCounters {
   /** Handshakes with a wrong key, a used or an expired ticket, or no TLS at all. */
   refused: number;
-  /** Connections closed because what arrived on them was no request. */
-  garbled: number;
 }
 
 interface OpenTicket {
@@ -66,7 +55,14 @@ interface OpenTicket {
  * told it over an authenticated stream, so the handshake authenticates both ends. Listens from the first ticket on.
  */
 export class NarServer {
-  readonly counters: NarServerCounters = { nars: 0, sentBytes: 0, refused: 0, garbled: 0 };
+  readonly counters: NarServerCounters = {
+    nars: 0,
+    ranges: 0,
+    rawBytes: 0,
+    sentBytes: 0,
+    refused: 0,
+    garbled: 0,
+  };
   readonly #init: NarServerInit;
   readonly #components: NarServerComponents;
   readonly #tickets = new Map<string, OpenTicket>();
@@ -143,7 +139,7 @@ export class NarServer {
     server.on('secureConnection', (socket) => {
       const peerId = this.#peerOfHandshake.get(socket);
       if (peerId === undefined) socket.destroy();
-      else void this.#serve(socket, peerId);
+      else this.#serve(socket, peerId);
     });
     server.listen({
       port: this.#init.port ?? 0,
@@ -169,64 +165,14 @@ export class NarServer {
     }
   }
 
-  async #serve(socket: TLSSocket, peerId: string): Promise<void> {
-    const gone = new AbortController();
-    let sending = false;
+  #serve(socket: TLSSocket, peerId: string): void {
     this.#connections.set(socket, peerId);
-    socket.setNoDelay(true);
-    // Twice the asking end's, so that it is the asking end that closes and knows.
-    socket.setTimeout(2 * IDLE_CONNECTION_MS, () => {
-      if (!sending) socket.destroy();
+    socket.once('close', () => this.#connections.delete(socket));
+    const { shelf, board } = this.#components;
+    new NarSession(socket, peerId, {
+      shelf,
+      counters: this.counters,
+      ...(board === undefined ? {} : { board }),
     });
-    // Whatever breaks a connection, its 'close' follows, and that is where it is dealt with.
-    socket.on('error', () => undefined);
-    socket.once('close', () => {
-      this.#connections.delete(socket);
-      gone.abort();
-    });
-    const requests = new FrameReader(['nar']);
-    try {
-      for await (const chunk of socket) {
-        for (const request of requests.push(chunk as Uint8Array)) {
-          sending = true;
-          await this.#sendNar(socket, Buffer.from(request.bytes).toString('latin1'), gone.signal);
-          sending = false;
-        }
-      }
-    } catch (error) {
-      // A garbled request, or the peer went away in the middle: either way only this connection ends.
-      if (error instanceof FrameError) this.counters.garbled += 1;
-    } finally {
-      socket.destroy();
-    }
   }
-
-  async #sendNar(socket: TLSSocket, path: string, gone: AbortSignal): Promise<void> {
-    try {
-      for await (const chunk of this.#components.source.openNar(path, gone)) {
-        for (let offset = 0; offset < chunk.length; offset += MAX_CHUNK_BYTES) {
-          const piece = chunk.subarray(offset, offset + MAX_CHUNK_BYTES);
-          await send(socket, gone, frameHeader('data', piece.length), piece);
-          this.counters.sentBytes += piece.length;
-        }
-      }
-      await send(socket, gone, frameHeader('end', 0));
-      this.counters.nars += 1;
-    } catch (error) {
-      if (gone.aborted) throw error;
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'TRANSFER_SIDE_CHANNEL';
-      await send(socket, gone, textFrame('error', `${code}\0${messageOf(error)}`));
-    }
-  }
-}
-
-/** Writes the parts as one, and waits until the connection has room for more. */
-async function send(socket: TLSSocket, gone: AbortSignal, ...parts: Uint8Array[]): Promise<void> {
-  if (socket.destroyed) {
-    throw new TransferError('TRANSFER_PEER_LOST', 'The asking peer closed its side channel.');
-  }
-  socket.cork();
-  for (const part of parts) socket.write(part);
-  socket.uncork();
-  if (socket.writableNeedDrain) await once(socket, 'drain', { signal: gone });
 }

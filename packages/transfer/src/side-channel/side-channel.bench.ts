@@ -11,10 +11,11 @@ import { fileURLToPath } from 'node:url';
 import { createNet, type MeshNet, silentLogger } from '@mesh/net';
 import { defineProtocol } from '@mesh/wire';
 import * as v from 'valibot';
+import { MAX_RANGE_BYTES } from './limits.ts';
 import { NarConnection } from './nar-connection.ts';
 import { NarServer, type NarTicket } from './nar-server.ts';
 
-const CHUNK = Buffer.alloc(64 * 1024, 7);
+const CHUNK = Buffer.alloc(256 * 1024, 7);
 const PATH = '/nix/store/00000000000000000000000000000000-bench';
 const MIB = Number(process.argv[2] ?? 1024);
 
@@ -46,16 +47,20 @@ async function makeNet(stateDir: string): Promise<MeshNet> {
 }
 
 function* chunks(): Generator<Buffer> {
-  for (let sent = 0; sent < MIB * 16; sent += 1) yield CHUNK;
+  for (let sent = 0; sent < MIB * 4; sent += 1) yield CHUNK;
 }
 
 async function serve(stateDir: string): Promise<void> {
-  const source = {
-    async *openNar() {
-      yield* chunks();
-    },
+  const shelf = {
+    open: async () => ({
+      narBytes: MIB * 1024 * 1024,
+      async *read(_offset: number, bytes: number) {
+        for (let left = bytes; left > 0; left -= CHUNK.length) yield CHUNK.subarray(0, left);
+      },
+      close: () => undefined,
+    }),
   };
-  const server = new NarServer({ host: '127.0.0.1' }, { source, now: () => performance.now() });
+  const server = new NarServer({ host: '127.0.0.1' }, { shelf, now: () => performance.now() });
   const net = await makeNet(stateDir);
   net.handle(bulkProtocol, async (channel) => {
     for (const chunk of chunks()) await channel.send(chunk);
@@ -66,6 +71,25 @@ async function serve(stateDir: string): Promise<void> {
   });
   const tickets = [await server.issueTicket('bench'), await server.issueTicket('bench')];
   process.send?.({ tickets, invitation: net.invite() } satisfies Answer);
+}
+
+/** The whole NAR, two ranges under way. */
+async function pullRanges(connection: NarConnection): Promise<number> {
+  let bytes = 0;
+  const total = MIB * 1024 * 1024;
+  const half = MAX_RANGE_BYTES / 2;
+  const reads: Promise<void>[] = [];
+  for (let offset = 0; offset < total; offset += half) {
+    const range = { path: PATH, offset, bytes: Math.min(half, total - offset) };
+    reads.push(
+      connection.read(range, (chunk) => {
+        bytes += chunk.length;
+      }),
+    );
+    if (reads.length > 2) await reads.shift();
+  }
+  await Promise.all(reads);
+  return bytes;
 }
 
 async function measure(): Promise<void> {
@@ -85,10 +109,9 @@ async function measure(): Promise<void> {
       const [usage] = (await once(server, 'message')) as [NodeJS.CpuUsage];
       return (usage.user + usage.system) / 1e6;
     };
-    const run = async (label: string, source: AsyncIterable<Uint8Array>) => {
+    const run = async (label: string, pull: () => Promise<number>) => {
       const [here, there, start] = [process.cpuUsage(), await cpuThere(), performance.now()];
-      let bytes = 0;
-      for await (const chunk of source) bytes += chunk.length;
+      const bytes = await pull();
       const seconds = (performance.now() - start) / 1e3;
       const used = process.cpuUsage(here);
       const perGib = (cpu: number) => ((cpu * 2 ** 30) / bytes).toFixed(2);
@@ -100,9 +123,14 @@ async function measure(): Promise<void> {
     for (const ticket of tickets) {
       const endpoint = { ...ticket, hosts: ['127.0.0.1'] };
       const connection = await NarConnection.connect(endpoint, { peerId, name: 'server' });
-      await run('side channel  ', connection.nar(PATH));
+      await run('side channel  ', () => pullRanges(connection));
       connection.close();
-      await run('libp2p channel', await net.open(peerId, bulkProtocol));
+      const channel = await net.open(peerId, bulkProtocol);
+      await run('libp2p channel', async () => {
+        let bytes = 0;
+        for await (const chunk of channel) bytes += chunk.length;
+        return bytes;
+      });
     }
     await net.stop();
   } finally {

@@ -1,49 +1,34 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
-import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TICKET_LIFETIME_MS } from '../constants.ts';
-import { SIDE_CHANNEL_ALPN, textFrame } from './frames.ts';
-import { NarConnection, type NarEndpoint } from './nar-connection.ts';
-import { NarConnections } from './nar-connections.ts';
-import { NarServer, type NarSource, type NarTicket, type NarServer as Server } from './nar-server.ts';
+import { BIG, BIG_BYTES, bigByte, PatternShelf, SMALL, SMALL_TEXT } from '../test-support/pattern-shelf.ts';
+import type { NarEndpoint } from './dial.ts';
+import { frame, SIDE_CHANNEL_ALPN } from './frames.ts';
+import { MAX_RANGE_BYTES } from './limits.ts';
+import { errorFrame, idFrame, pathFrame, rangeFrame } from './messages.ts';
+import { NarConnection } from './nar-connection.ts';
+import { NarServer, type NarTicket } from './nar-server.ts';
+import type { HoldingBoard, NarHolding } from './ranges.ts';
 
 const MIB = 1024 * 1024;
 const SERVER = { peerId: 'peer-a', name: 'alpha' };
-const BIG = '/nix/store/00000000000000000000000000000000-big';
-const SMALL = '/nix/store/11111111111111111111111111111111-small';
+const SMALL_RANGE = { path: SMALL, offset: 0, bytes: SMALL_TEXT.length };
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** Serves `big` (64 MiB of a counted pattern) and `small`; counts what it was asked to read. */
-class PatternSource implements NarSource {
-  readBytes = 0;
-  aborted = 0;
-
-  async *openNar(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    signal.addEventListener('abort', () => {
-      this.aborted += 1;
-    });
-    if (path === SMALL) yield Buffer.from('the small one');
-    else if (path === BIG) {
-      for (let index = 0; index < 1024; index += 1) {
-        signal.throwIfAborted();
-        this.readBytes += 65_536;
-        yield Buffer.alloc(65_536, index % 251);
-      }
-    } else throw Object.assign(new Error(`${path} is not valid here`), { code: 'NIX_DAEMON_ERROR' });
-  }
-}
-
-function serve(now = () => 0): { server: Server; source: PatternSource } {
-  const source = new PatternSource();
-  const server = new NarServer({ host: '127.0.0.1' }, { source, now });
+function serve(options: { now?: () => number; board?: HoldingBoard } = {}): {
+  server: NarServer;
+  shelf: PatternShelf;
+} {
+  const shelf = new PatternShelf();
+  const server = new NarServer({ host: '127.0.0.1' }, { shelf, now: () => 0, ...options });
   cleanups.push(() => server.close());
-  return { server, source };
+  return { server, shelf };
 }
 
 const at = (ticket: NarTicket): NarEndpoint => ({ ...ticket, hosts: ['127.0.0.1'] });
@@ -54,42 +39,47 @@ async function connect(endpoint: NarEndpoint): Promise<NarConnection> {
   return connection;
 }
 
-async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Uint8Array[] = [];
-  for await (const chunk of chunks) all.push(chunk);
-  return Buffer.concat(all);
+async function read(connection: NarConnection, range = SMALL_RANGE): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  // What is given is good during the call only.
+  await connection.read(range, (bytes) => parts.push(Buffer.from(bytes)));
+  return Buffer.concat(parts);
 }
 
-describe('the side channel', () => {
-  test('carries several NARs one after another, whole and in order', async () => {
+const small = async (connection: NarConnection) => (await read(connection)).toString();
+
+describe('ranges', () => {
+  test('come whole and in the order asked, however many are asked for at once', async () => {
     const { server } = serve();
     const connection = await connect(at(await server.issueTicket('me')));
-    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
-    let size = 0;
-    for await (const chunk of connection.nar(BIG)) {
-      const expected = Math.floor(size / 65_536) % 251;
-      expect(chunk[0]).toBe(expected);
-      size += chunk.length;
+    const offsets = [3, 5 * MIB - 1, 40 * MIB + 7, 0];
+    const order: number[] = [];
+    const answers = await Promise.all(
+      offsets.map(async (offset) => {
+        const bytes = await read(connection, { path: BIG, offset, bytes: 2 * MIB + 1 });
+        order.push(offset);
+        return bytes;
+      }),
+    );
+    expect(order).toEqual(offsets);
+    for (const [index, bytes] of answers.entries()) {
+      expect(bytes.length).toBe(2 * MIB + 1);
+      const wrong = bytes.findIndex((byte, place) => byte !== bigByte(offsets[index]! + place));
+      expect(wrong).toBe(-1);
     }
-    expect(size).toBe(64 * MIB);
-    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
-    expect(server.counters).toEqual({ nars: 3, sentBytes: 64 * MIB + 26, refused: 0, garbled: 0 });
+    expect(await small(connection)).toBe(SMALL_TEXT);
+    await expect.poll(() => server.counters.ranges).toBe(5);
+    expect(server.counters).toMatchObject({ nars: 1, rawBytes: 8 * MIB + 4 + 13, garbled: 0 });
   });
 
-  test('a slow reader holds the sender back', async () => {
-    const { server, source } = serve();
+  test('one NAR is opened once for ranges that follow each other, and closed for the next', async () => {
+    const { server, shelf } = serve();
     const connection = await connect(at(await server.issueTicket('me')));
-    const nar = connection.nar(BIG);
-    await nar.next();
-    // The sender runs on until every buffer between the two is full; then it stands still.
-    let before = -1;
-    while (before !== source.readBytes) {
-      before = source.readBytes;
-      for (let turn = 0; turn < 200; turn += 1) await turnOfTheLoop();
-    }
-    expect(source.readBytes).toBeLessThan(24 * MIB);
-    expect((await collect(nar)).length).toBeGreaterThan(63 * MIB);
-    expect(source.readBytes).toBe(64 * MIB);
+    for (const offset of [0, 10, 20]) await read(connection, { path: BIG, offset, bytes: 10 });
+    await read(connection);
+    expect([shelf.opened, shelf.closed]).toEqual([2, 1]);
+    connection.close();
+    await expect.poll(() => shelf.closed).toBe(2);
   });
 
   test('64 MiB pass through flat memory', async () => {
@@ -97,43 +87,128 @@ describe('the side channel', () => {
     const connection = await connect(at(await server.issueTicket('me')));
     const before = process.memoryUsage().arrayBuffers;
     let peak = 0;
-    for await (const _ of connection.nar(BIG)) peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+    for (let offset = 0; offset < BIG_BYTES; offset += MAX_RANGE_BYTES) {
+      await connection.read({ path: BIG, offset, bytes: MAX_RANGE_BYTES }, () => {
+        peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+      });
+    }
     expect(peak - before).toBeLessThan(48 * MIB);
   });
 
-  test('a path the peer lacks is refused in a sentence, and the connection lives on', async () => {
+  test.each([
+    ['of a path the peer lacks', { path: `${SMALL}-not`, offset: 0, bytes: 1 }, 'it is not here'],
+    ['beyond the end', { path: SMALL, offset: 1, bytes: 13 }, 'its NAR has only 13 bytes'],
+    ['of what is no store path', { path: '/etc/passwd', offset: 0, bytes: 1 }, 'it is no store path'],
+  ])('%s are refused in a sentence, and the connection lives on', async (_what, range, why) => {
     const { server } = serve();
     const connection = await connect(at(await server.issueTicket('me')));
-    await expect(collect(connection.nar(`${SMALL}-not`))).rejects.toMatchObject({
+    await expect(read(connection, range)).rejects.toMatchObject({
       code: 'TRANSFER_PEER_REFUSED',
       peerId: 'peer-a',
-      message: `alpha did not send ${SMALL}-not: ${SMALL}-not is not valid here`,
+      path: range.path,
+      message: `alpha did not send ${range.path}: ${range.path}: ${why}`,
     });
-    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
+    expect(await small(connection)).toBe(SMALL_TEXT);
   });
 
-  test('giving up in the middle stops the sender', async () => {
-    const { server, source } = serve();
+  test('given up in the middle stop at the sender too, and the others go on', async () => {
+    const { server, shelf } = serve();
     const connection = await connect(at(await server.issueTicket('me')));
     const giveUp = new AbortController();
-    const nar = connection.nar(BIG, giveUp.signal);
-    await nar.next();
-    giveUp.abort(new Error('enough'));
-    await expect(collect(nar)).rejects.toThrow('enough');
-    await expect.poll(() => source.aborted).toBe(1);
-    expect(connection.closed).toBe(true);
-    expect(source.readBytes).toBeLessThan(64 * MIB);
+    const range = { path: BIG, offset: 0, bytes: MAX_RANGE_BYTES };
+    const first = connection.read(range, () => giveUp.abort(new Error('enough')), giveUp.signal);
+    const queued = [1, 2, 3].map((turn) =>
+      connection.read({ ...range, offset: turn * MAX_RANGE_BYTES }, () => undefined, giveUp.signal),
+    );
+    const other = small(connection);
+    for (const given of [first, ...queued]) await expect(given).rejects.toThrow('enough');
+    expect(await other).toBe(SMALL_TEXT);
+    expect(connection.closed).toBe(false);
+    expect(shelf.readBytes).toBeLessThan(BIG_BYTES / 2);
+  });
+
+  test('whose taker fails fail with its error, and only they', async () => {
+    const { server } = serve();
+    const connection = await connect(at(await server.issueTicket('me')));
+    const full = () => {
+      throw new Error('no room');
+    };
+    await expect(connection.read({ path: BIG, offset: 0, bytes: MIB }, full)).rejects.toThrow('no room');
+    expect(await small(connection)).toBe(SMALL_TEXT);
+  });
+});
+
+describe('watching', () => {
+  /** Of one path, what each watcher is told. */
+  class Board implements HoldingBoard {
+    readonly watchers = new Map<string, (holding: NarHolding) => void>();
+    watch(peerId: string, path: string, tell: (holding: NarHolding) => void): () => void {
+      this.watchers.set(`${peerId} ${path}`, tell);
+      tell({ complete: false, pieces: Uint8Array.of(1), fetchers: [] });
+      return () => this.watchers.delete(`${peerId} ${path}`);
+    }
+  }
+
+  test('a peer hears what there is now, then the newest of what changes, until it stops', async () => {
+    const board = new Board();
+    const { server } = serve({ board });
+    const connection = await connect(at(await server.issueTicket('me')));
+    const heard: NarHolding[] = [];
+    const stop = new AbortController();
+    const watching = connection.watch(BIG, (holding) => heard.push(holding), stop.signal);
+    await expect.poll(() => heard.length).toBe(1);
+    const tell = board.watchers.get(`me ${BIG}`)!;
+    for (let piece = 2; piece < 200; piece += 1) {
+      tell({ complete: false, pieces: Uint8Array.of(piece), fetchers: ['other'] });
+    }
+    await expect.poll(() => heard.at(-1)?.pieces[0]).toBe(199);
+    expect(heard.length).toBeLessThan(10);
+    stop.abort();
+    await watching;
+    await expect.poll(() => board.watchers.size).toBe(0);
+    expect(await small(connection)).toBe(SMALL_TEXT);
+  });
+
+  test('news come between the bytes of a range', async () => {
+    const board = new Board();
+    const { server } = serve({ board });
+    const connection = await connect(at(await server.issueTicket('me')));
+    const stop = new AbortController();
+    const events: string[] = [];
+    const watching = connection.watch(SMALL, () => events.push('news'), stop.signal);
+    const range = { path: BIG, offset: 0, bytes: MAX_RANGE_BYTES };
+    await Promise.all(
+      [0, 1, 2, 3].map((turn) =>
+        connection.read({ ...range, offset: turn * MAX_RANGE_BYTES }, () => {
+          board.watchers.get(`me ${SMALL}`)?.({ complete: true, pieces: new Uint8Array(0), fetchers: [] });
+          if (events.at(-1) !== 'bytes') events.push('bytes');
+        }),
+      ),
+    );
+    expect(events.slice(0, events.lastIndexOf('bytes'))).toContain('news');
+    stop.abort();
+    await watching;
+  });
+
+  test('ends with an error where the peer is lost', async () => {
+    const { server } = serve({ board: new Board() });
+    const connection = await connect(at(await server.issueTicket('me')));
+    const heard = Promise.withResolvers<NarHolding>();
+    const watching = connection.watch(BIG, heard.resolve, new AbortController().signal);
+    await heard.promise;
+    server.dropPeer('me');
+    await expect(watching).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST', path: BIG });
   });
 });
 
 describe('a ticket', () => {
-  const refusedTwice = async (server: Server, endpoint: NarEndpoint) => {
+  const refusedTwice = async (server: NarServer, endpoint: NarEndpoint) => {
     await expect(NarConnection.connect(endpoint, SERVER)).rejects.toMatchObject({
       code: 'TRANSFER_PEER_LOST',
     });
     await expect.poll(() => server.counters.refused).toBe(1);
     const connection = await connect(at(await server.issueTicket('me')));
-    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
+    expect(await small(connection)).toBe(SMALL_TEXT);
   };
 
   test('with a wrong key is refused, and others are still served', async () => {
@@ -155,7 +230,7 @@ describe('a ticket', () => {
 
   test('expires', async () => {
     let now = 0;
-    const { server } = serve(() => now);
+    const { server } = serve({ now: () => now });
     const endpoint = at(await server.issueTicket('me'));
     now = TICKET_LIFETIME_MS + 1;
     await refusedTwice(server, endpoint);
@@ -166,10 +241,11 @@ describe('a ticket', () => {
     const connection = await connect(at(await server.issueTicket('me')));
     const unused = at(await server.issueTicket('me'));
     const other = await connect(at(await server.issueTicket('somebody else')));
+    await small(connection);
     server.dropPeer('me');
-    await expect(collect(connection.nar(SMALL))).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST' });
+    await expect(read(connection)).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST' });
     await expect(NarConnection.connect(unused, SERVER)).rejects.toMatchObject({ code: 'TRANSFER_PEER_LOST' });
-    expect((await collect(other.nar(SMALL))).toString()).toBe('the small one');
+    expect(await small(other)).toBe(SMALL_TEXT);
   });
 });
 
@@ -177,8 +253,7 @@ test('a port that is taken is one sentence, and tried again with the next ticket
   const blocker = createServer().listen(0, '127.0.0.1');
   await once(blocker, 'listening');
   const { port } = blocker.address() as AddressInfo;
-  const source = new PatternSource();
-  const server = new NarServer({ host: '127.0.0.1', port }, { source, now: () => 0 });
+  const server = new NarServer({ host: '127.0.0.1', port }, { shelf: new PatternShelf(), now: () => 0 });
   cleanups.push(() => server.close());
   await expect(server.issueTicket('me')).rejects.toMatchObject({ code: 'TRANSFER_SIDE_CHANNEL' });
   blocker.close();
@@ -220,6 +295,7 @@ describe('a member that breaks the framing', () => {
     minVersion: 'TLSv1.3',
     ALPNProtocols: [SIDE_CHANNEL_ALPN],
   } as const;
+  const data = (bytes: number) => frame('data', Buffer.alloc(bytes, 7));
 
   /** A serving end that answers whatever is asked with these bytes, then closes. */
   async function answering(bytes: Uint8Array): Promise<NarConnection> {
@@ -237,22 +313,23 @@ describe('a member that breaks the framing', () => {
   test.each([
     ['garbage', Buffer.from('HTTP/1.1 200 OK'), 'TRANSFER_SIDE_CHANNEL'],
     ['a frame over the limit', Buffer.from([2, 0xff, 0, 0, 0]), 'TRANSFER_SIDE_CHANNEL'],
-    ['a frame that is not its to send', textFrame('nar', SMALL), 'TRANSFER_SIDE_CHANNEL'],
+    ['a frame that is not its to send', pathFrame('watch', SMALL), 'TRANSFER_SIDE_CHANNEL'],
+    ['too little', Buffer.concat([data(12), idFrame('end', 1)]), 'TRANSFER_SIDE_CHANNEL'],
+    ['too much', data(14), 'TRANSFER_SIDE_CHANNEL'],
+    ['the end of another range', Buffer.concat([data(13), idFrame('end', 2)]), 'TRANSFER_SIDE_CHANNEL'],
+    ['a refusal of another range', errorFrame({ id: 9, code: 'X', message: 'no' }), 'TRANSFER_SIDE_CHANNEL'],
+    ['what does not unpack', frame('packed', Buffer.from('\0\0\0\x0dabcd')), 'TRANSFER_SIDE_CHANNEL'],
     ['half a frame', Buffer.from([2, 0, 0, 1, 0, 7]), 'TRANSFER_PEER_LOST'],
+    ['half of what was asked', data(6), 'TRANSFER_PEER_LOST'],
     ['nothing', Buffer.alloc(0), 'TRANSFER_PEER_LOST'],
-    ['data without an end', Buffer.from([2, 0, 0, 0, 1, 7]), 'TRANSFER_PEER_LOST'],
   ])('by sending %s is named in the error, and the connection is over', async (_what, bytes, code) => {
     const connection = await answering(bytes);
-    await expect(collect(connection.nar(SMALL))).rejects.toMatchObject({
-      code,
-      peerId: 'peer-a',
-      path: SMALL,
-    });
+    await expect(read(connection)).rejects.toMatchObject({ code, peerId: 'peer-a', path: SMALL });
     expect(connection.closed).toBe(true);
+    await expect(read(connection)).rejects.toMatchObject({ code });
   });
 
-  test('by asking in garbage is closed and counted, and others are still served', async () => {
-    const { server } = serve();
+  async function asking(server: NarServer, bytes: Uint8Array): Promise<void> {
     const ticket = await server.issueTicket('me');
     const socket = connectTls({
       ...tls,
@@ -262,50 +339,43 @@ describe('a member that breaks the framing', () => {
       checkServerIdentity: () => undefined,
     });
     socket.on('error', () => undefined);
-    socket.write('GET / HTTP/1.1\r\n\r\n');
+    socket.write(bytes);
     socket.resume();
     await once(socket, 'close');
-    expect(server.counters.garbled).toBe(1);
-    const connection = await connect(at(await server.issueTicket('me')));
-    expect((await collect(connection.nar(SMALL))).toString()).toBe('the small one');
-  });
-});
-
-describe('kept connections', () => {
-  function connections(server: Server): { pool: NarConnections; tickets: () => number } {
-    let tickets = 0;
-    const pool = new NarConnections(async () => {
-      tickets += 1;
-      return at(await server.issueTicket('me'));
-    });
-    cleanups.push(() => pool.close());
-    return { pool, tickets: () => tickets };
   }
 
-  test('one connection serves NAR after NAR', async () => {
+  test.each([
+    ['in garbage', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    ['for more than a range may be', frame('range', Buffer.alloc(30, 0xff))],
+    ['with an answer', data(1)],
+  ])('by asking %s is closed and counted, and others are still served', async (_what, bytes) => {
     const { server } = serve();
-    const { pool, tickets } = connections(server);
-    for (let turn = 0; turn < 5; turn += 1) {
-      expect((await collect(pool.openNar(SERVER, SMALL))).toString()).toBe('the small one');
-    }
-    expect(tickets()).toBe(1);
+    await asking(server, bytes);
+    expect(server.counters.garbled).toBe(1);
+    const connection = await connect(at(await server.issueTicket('me')));
+    expect(await small(connection)).toBe(SMALL_TEXT);
   });
 
-  test('at most four to one peer, and everybody gets their turn', async () => {
-    const { server } = serve();
-    const { pool, tickets } = connections(server);
-    const nars = await Promise.all(Array.from({ length: 20 }, () => collect(pool.openNar(SERVER, SMALL))));
-    expect(nars.every((nar) => nar.toString() === 'the small one')).toBe(true);
-    expect(tickets()).toBe(4);
-    expect(server.connections).toBe(4);
-  });
-
-  test('one that the peer closed meanwhile is replaced without anybody noticing', async () => {
-    const { server } = serve();
-    const { pool, tickets } = connections(server);
-    await collect(pool.openNar(SERVER, SMALL));
-    server.dropPeer('me');
-    expect((await collect(pool.openNar(SERVER, SMALL))).toString()).toBe('the small one');
-    expect(tickets()).toBe(2);
+  test('100,000 requests at once are answered one by one, and are never all in memory', async () => {
+    const { server, shelf } = serve();
+    const connection = await connect(at(await server.issueTicket('me')));
+    const request = rangeFrame({ id: 1, path: SMALL, offset: 0, bytes: 13, zstd: false });
+    const ticket = await server.issueTicket('greedy');
+    const greedy = connectTls({
+      ...tls,
+      host: '127.0.0.1',
+      port: ticket.port,
+      pskCallback: () => ({ identity: ticket.ticket, psk: ticket.key }),
+      checkServerIdentity: () => undefined,
+    });
+    cleanups.push(() => greedy.destroy());
+    greedy.on('error', () => undefined);
+    greedy.on('data', () => undefined);
+    await once(greedy, 'secureConnect');
+    greedy.write(Buffer.concat(Array.from({ length: 100_000 }, () => request)));
+    await expect.poll(() => server.counters.ranges).toBeGreaterThan(1_000);
+    expect(await small(connection)).toBe(SMALL_TEXT);
+    expect(greedy.bytesWritten).toBeGreaterThan(0);
+    expect(shelf.opened).toBeLessThan(100);
   });
 });

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { encodeBase32, type PathDescription, parseStorePath } from '@mesh/nix';
-import type { NarSource } from '../side-channel/nar-server.ts';
+import { StreamedNarReader } from '../side-channel/daemon-nars.ts';
+import type { NarReader, NarShelf } from '../side-channel/ranges.ts';
 import type { StoreReader } from '../store-reader.ts';
 
 /** A store in memory, with a store's rule: a path is valid only when all it refers to is. */
-export class MemoryStore implements StoreReader, NarSource {
+export class MemoryStore implements StoreReader, NarShelf {
   readonly infos = new Map<string, PathDescription>();
   readonly nars = new Map<string, Uint8Array>();
   readonly readNars: string[] = [];
@@ -40,8 +41,17 @@ export class MemoryStore implements StoreReader, NarSource {
 
   async pathsFromHashParts(hashParts: readonly string[]): Promise<Map<string, string>> {
     const asked = new Set(hashParts);
-    const held = [...this.infos.keys()].map((path): [string, string] => [parseStorePath(path).hashPart, path]);
+    const held = [...this.infos.keys()].map((path): [string, string] => [
+      parseStorePath(path).hashPart,
+      path,
+    ]);
     return new Map(held.filter(([hashPart]) => asked.has(hashPart)));
+  }
+
+  async open(path: string): Promise<NarReader | undefined> {
+    const nar = this.nars.get(path);
+    if (nar === undefined) return undefined;
+    return new StreamedNarReader(path, nar.length, (wanted) => this.openNar(wanted));
   }
 
   async *openNar(path: string): AsyncGenerator<Uint8Array> {

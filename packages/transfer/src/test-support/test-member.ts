@@ -5,6 +5,7 @@ import { type BadPeer, Fetcher, type TransferEvents } from '../fetcher.ts';
 import { agentVouchers, signingKeyName } from '../path-info-verification.ts';
 import { NarConnections } from '../side-channel/nar-connections.ts';
 import { NarServer } from '../side-channel/nar-server.ts';
+import { wholeNars } from '../side-channel/whole-nars.ts';
 import { StoreClient } from '../store-client.ts';
 import { StoreServer } from '../store-server.ts';
 import type { MemoryLan, MemoryNode } from './memory-net.ts';
@@ -28,8 +29,8 @@ export class TestMember implements AsyncDisposable {
     this.net = lan.join(peerId, name);
     this.client = new StoreClient(this.net);
     this.#connections = new NarConnections((holder) => this.client.bulkTicket(holder));
-    this.narServer = new NarServer({ host: '127.0.0.1' }, { source: this.store, now: () => 0 });
-    const open = openVerifiedFrom(this.#connections);
+    this.narServer = new NarServer({ host: '127.0.0.1' }, { shelf: this.store, now: () => 0 });
+    const open = openVerifiedFrom(wholeNars(this.#connections));
     const events = new Emitter<TransferEvents>((error) => {
       throw error;
     });

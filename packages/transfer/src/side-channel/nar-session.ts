@@ -1,0 +1,247 @@
+import type { TLSSocket } from 'node:tls';
+import { isStorePath } from '@mesh/nix';
+import { IDLE_CONNECTION_MS } from '../constants.ts';
+import { messageOf, TransferError } from '../errors.ts';
+import { ASKED, FrameError, type FrameKind, FrameReader, frameHeader } from './frames.ts';
+import { KEPT_READER_MS, MAX_DATA_BYTES, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
+import {
+  CANCELLED,
+  errorFrame,
+  idFrame,
+  type RangeRequest,
+  readId,
+  readPath,
+  readRange,
+} from './messages.ts';
+import type { HoldingBoard, NarReader, NarShelf } from './ranges.ts';
+import { SessionWatches } from './session-watches.ts';
+
+/** What the sessions of a server have done together. */
+export interface SessionCounters {
+  /** NARs sent to their end. */
+  nars: number;
+  /** Ranges sent whole. */
+  ranges: number;
+  /** Bytes of NARs. */
+  rawBytes: number;
+  /** Bytes they took on the way, without TLS: fewer where they were compressed. */
+  sentBytes: number;
+  /** Connections closed because what arrived on them was no request. */
+  garbled: number;
+}
+
+export interface SessionComponents {
+  readonly shelf: NarShelf;
+  readonly board?: HoldingBoard;
+  readonly counters: SessionCounters;
+}
+
+interface QueuedRange {
+  readonly request: RangeRequest;
+  readonly cancelled: AbortController;
+  /** The path's reader, where it is looked up before its turn. */
+  opening: Promise<NarReader | undefined> | undefined;
+}
+
+/** One connection of the side channel, serving end. It lives as long as its socket. */
+export class NarSession {
+  readonly #socket: TLSSocket;
+  readonly #components: SessionComponents;
+  readonly #gone = new AbortController();
+  readonly #queue: QueuedRange[] = [];
+  readonly #watches: SessionWatches;
+  #reader: { readonly path: string; readonly reader: NarReader } | undefined;
+  #readerTimer: NodeJS.Timeout | undefined;
+  #answering = false;
+  #writing = false;
+
+  constructor(socket: TLSSocket, peerId: string, components: SessionComponents) {
+    this.#socket = socket;
+    this.#components = components;
+    this.#watches = new SessionWatches(peerId, components.board, () => this.#tellHoldings());
+    const frames = new FrameReader(ASKED, {
+      data: () => undefined,
+      frame: (kind, body) => this.#hear(kind, body),
+    });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, IDLE_CONNECTION_MS);
+    // Twice the asking end's, so that it is the asking end that closes and knows.
+    socket.setTimeout(2 * IDLE_CONNECTION_MS, () => {
+      const idle = !this.#answering && this.#watches.size === 0;
+      // An asker that takes nothing of what it asked for keeps a reader from others.
+      if (idle || this.#writing) socket.destroy();
+    });
+    // Whatever breaks a connection, its 'close' follows, and that is where it is dealt with.
+    socket.on('error', () => undefined);
+    socket.once('close', () => this.#end());
+    socket.on('data', (chunk) => {
+      try {
+        frames.push(chunk);
+      } catch (error) {
+        if (!(error instanceof FrameError)) throw error;
+        components.counters.garbled += 1;
+        socket.destroy();
+      }
+    });
+    socket.on('drain', () => this.#tellHoldings());
+  }
+
+  #hear(kind: FrameKind, body: Uint8Array): void {
+    switch (kind) {
+      case 'range':
+        this.#queue.push({ request: readRange(body), cancelled: new AbortController(), opening: undefined });
+        if (this.#queue.length >= MAX_QUEUED_RANGES) this.#socket.pause();
+        if (!this.#answering) void this.#answerAll();
+        return;
+      case 'cancel': {
+        const id = readId(body);
+        this.#queue.find(({ request }) => request.id === id)?.cancelled.abort();
+        return;
+      }
+      case 'watch':
+        this.#watches.begin(readPath(body));
+        return;
+      case 'unwatch':
+        this.#watches.end(readPath(body));
+    }
+  }
+
+  /** Answers what is queued, in order, until nothing is. */
+  async #answerAll(): Promise<void> {
+    this.#answering = true;
+    clearTimeout(this.#readerTimer);
+    try {
+      for (let head = this.#queue[0]; head !== undefined; head = this.#queue[0]) {
+        this.#openAhead();
+        await this.#answer(head);
+        discard(head);
+        this.#queue.shift();
+        if (this.#queue.length < MAX_QUEUED_RANGES) this.#socket.resume();
+      }
+      this.#readerTimer = setTimeout(() => this.#closeReader(), KEPT_READER_MS);
+      this.#readerTimer.unref();
+    } catch {
+      // Only writing fails here: the asker went away in the middle, and 'close' tidies up.
+      this.#socket.destroy();
+    } finally {
+      this.#answering = false;
+    }
+    this.#tellHoldings();
+  }
+
+  async #answer(queued: QueuedRange): Promise<void> {
+    const { id, path, offset, bytes } = queued.request;
+    const signal = AbortSignal.any([this.#gone.signal, queued.cancelled.signal]);
+    const { counters } = this.#components;
+    try {
+      const reader = await this.#readerFor(queued, signal);
+      if (offset + bytes > reader.narBytes) throw refused(`its NAR has only ${reader.narBytes} bytes`);
+      let left = bytes;
+      for await (const chunk of reader.read(offset, bytes, signal)) {
+        left -= chunk.length;
+        if (left < 0) throw refused('its NAR is longer than it was');
+        for (let at = 0; at < chunk.length; at += MAX_DATA_BYTES) {
+          await this.#sendData(chunk.subarray(at, at + MAX_DATA_BYTES));
+        }
+      }
+      if (left > 0) throw refused('its NAR ends too early');
+      await this.#write(idFrame('end', id));
+      counters.ranges += 1;
+      if (offset + bytes === reader.narBytes) counters.nars += 1;
+    } catch (error) {
+      if (this.#gone.signal.aborted) throw error;
+      // What failed once is opened anew for the next range.
+      if (!queued.cancelled.signal.aborted) this.#closeReader();
+      const code = queued.cancelled.signal.aborted ? CANCELLED : codeOf(error);
+      await this.#write(errorFrame({ id, code, message: `${path}: ${messageOf(error)}` }));
+    }
+  }
+
+  async #readerFor(queued: QueuedRange, signal: AbortSignal): Promise<NarReader> {
+    signal.throwIfAborted();
+    const { path } = queued.request;
+    if (this.#reader?.path === path) return this.#reader.reader;
+    this.#closeReader();
+    const opening = queued.opening ?? this.#open(path);
+    queued.opening = undefined;
+    const reader = await opening;
+    if (reader === undefined) throw refused('it is not here');
+    this.#reader = { path, reader };
+    return reader;
+  }
+
+  async #open(path: string): Promise<NarReader | undefined> {
+    if (!isStorePath(path)) throw refused('it is no store path');
+    return this.#components.shelf.open(path, this.#gone.signal);
+  }
+
+  /** Looks up the next few paths while the one before is sent. */
+  #openAhead(): void {
+    let before = this.#reader?.path;
+    for (const queued of this.#queue.slice(0, OPENED_AHEAD)) {
+      const { path } = queued.request;
+      if (path !== before && queued.opening === undefined) {
+        queued.opening = this.#open(path);
+        // Heard of at its turn.
+        queued.opening.catch(() => undefined);
+      }
+      before = path;
+    }
+  }
+
+  #closeReader(): void {
+    this.#reader?.reader.close();
+    this.#reader = undefined;
+  }
+
+  async #sendData(bytes: Uint8Array): Promise<void> {
+    const { counters } = this.#components;
+    // Apart, for a write of several parts is copied into one first.
+    await this.#write(frameHeader('data', bytes.length));
+    await this.#write(bytes);
+    counters.rawBytes += bytes.length;
+    counters.sentBytes += bytes.length;
+    for (const holding of this.#watches.take()) await this.#write(holding);
+  }
+
+  /** Writes, and waits until the memory is free again. */
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#writing = true;
+    const written = Promise.withResolvers<void>();
+    this.#socket.write(bytes, (error) => {
+      if (error === null || error === undefined) written.resolve();
+      else
+        written.reject(new TransferError('TRANSFER_PEER_LOST', 'The asking peer closed its side channel.'));
+    });
+    await written.promise;
+    this.#writing = false;
+  }
+
+  /** Where nothing is being sent, holdings go at once; else they go between two frames. */
+  #tellHoldings(): void {
+    if (this.#answering || this.#socket.destroyed || this.#socket.writableNeedDrain) return;
+    for (const holding of this.#watches.take()) this.#socket.write(holding);
+  }
+
+  #end(): void {
+    this.#gone.abort();
+    this.#watches.close();
+    clearTimeout(this.#readerTimer);
+    this.#closeReader();
+    for (const queued of this.#queue.splice(0)) discard(queued);
+  }
+}
+
+/** Closes the reader that was opened ahead for a range and not needed. */
+function discard({ opening }: QueuedRange): void {
+  // One that could not be opened has nothing to close.
+  opening?.then((reader) => reader?.close()).catch(() => undefined);
+}
+
+function refused(why: string): TransferError {
+  return new TransferError('TRANSFER_PEER_REFUSED', why);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'TRANSFER_SIDE_CHANNEL';
+}
