@@ -53,10 +53,23 @@ describe('what an owner offers, in config.json', () => {
     { keep: { maxBytes: -1 } },
     { keep: { maxAgeHours: '3d' } },
     { keep: { maxSize: 1 } },
+    { cache: { port: 0 } },
+    { cache: { enabled: 'no' } },
+    { cache: { prio: 1 } },
   ])('is refused, naming the file, where it makes no sense: %j', async (config) => {
     await expect(settings(config)).rejects.toMatchObject({
       code: 'AGENT_BAD_CONFIG',
       message: expect.stringMatching(/config\.json is wrong \(.*\); mend or remove it\.$/),
     });
+  });
+});
+
+describe('the binary cache, in config.json', () => {
+  it('is on, at a port of its own, unless it is said otherwise', async () => {
+    expect(await settings({})).toMatchObject({ cache: { port: 4749 } });
+    expect(await settings({ cache: { port: 8080, priority: 10 } })).toMatchObject({
+      cache: { port: 8080, priority: 10 },
+    });
+    expect((await settings({ cache: { enabled: false } })).cache).toBeUndefined();
   });
 });

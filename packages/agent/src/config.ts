@@ -22,11 +22,24 @@ export interface AgentConfig {
   offer?: OfferConfig;
   /** Words for `--on tag=…`. */
   tags?: string[];
+  /** The binary cache for any Nix on this machine (docs/cache.md). */
+  cache?: CacheConfig;
   /** How long what was built here for others stays, and how much of it. */
   keep?: KeepConfig;
 }
 
+/** Of the binary cache. */
+export interface CacheConfig {
+  /** Default true. */
+  enabled?: boolean;
+  /** TCP port on 127.0.0.1; it stands in nix.conf, so it does not change by itself. */
+  port?: number;
+  /** Lower is asked earlier; cache.nixos.org has 40. */
+  priority?: number;
+}
+
 const DEFAULT_LISTEN_PORT = 4747;
+const DEFAULT_CACHE_PORT = 4749;
 const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
 /** `22:00-07:00`; a day ends at 24:00. */
 const HOURS_PATTERN = '^([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$';
@@ -52,6 +65,15 @@ const schema = {
       ownShare: { type: 'number', minimum: 0, maximum: 1 },
       maxMemoryPressure: percent,
       maxCpuPressureOfOthers: percent,
+    },
+  },
+  cache: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      enabled: { type: 'boolean' },
+      port: { type: 'integer', minimum: 1, maximum: 65_535 },
+      priority: { type: 'integer', minimum: 1, maximum: 1_000 },
     },
   },
   tags: { type: 'array', items: { type: 'string', pattern: TAG_PATTERN }, maxItems: 64, uniqueItems: true },
@@ -80,6 +102,8 @@ export interface AgentSettings {
   slots: number | undefined;
   offer: OfferConfig;
   tags: readonly string[];
+  /** Undefined where it is switched off. */
+  cache: { port: number; priority?: number } | undefined;
   keep: KeepConfig;
 }
 
@@ -105,8 +129,14 @@ export function readSettings(stateDir: string, given: Partial<AgentSettings>): A
     slots: given.slots ?? file.slots,
     offer: file.offer ?? {},
     tags: file.tags ?? [],
+    cache: cacheSettings(file.cache ?? {}),
     keep: file.keep ?? {},
   };
+}
+
+function cacheSettings({ enabled, port, priority }: CacheConfig): AgentSettings['cache'] {
+  if (enabled === false) return undefined;
+  return { port: port ?? DEFAULT_CACHE_PORT, ...(priority === undefined ? {} : { priority }) };
 }
 
 function readConfig(stateDir: string): Partial<AgentConfig> {

@@ -25,20 +25,24 @@ export async function sendBytes(
     closed = true;
     wake();
   });
-  for await (const chunk of chunks) {
-    while (!closed && sent - taken >= creditBytes) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+  try {
+    for await (const chunk of chunks) {
+      while (!closed && sent - taken >= creditBytes) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      if (closed) return;
+      const bytes = new Uint8Array(chunk);
+      sent += bytes.length;
+      port.postMessage({ chunk: bytes } satisfies BytesMessage, [bytes.buffer]);
     }
-    if (closed) return;
-    const bytes = new Uint8Array(chunk);
-    sent += bytes.length;
-    port.postMessage({ chunk: bytes } satisfies BytesMessage, [bytes.buffer]);
+    port.postMessage({ end: true } satisfies BytesMessage);
+    // The messages before it are only sure to arrive once the other end has seen the last.
+    if (!closed) await once(port, 'close');
+  } finally {
+    port.close();
   }
-  port.postMessage({ end: true } satisfies BytesMessage);
-  // The messages before it are only sure to arrive once the other end has seen the last.
-  if (!closed) await once(port, 'close');
 }
 
 /** What {@link sendBytes} sends at the other end of the port. Ends early, without an error, where the port is closed. */

@@ -1,4 +1,4 @@
-import type { MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort, Transferable, Worker } from 'node:worker_threads';
 import { messageOf, TransferError, type TransferErrorCode } from './errors.ts';
 
 /** What one end of a thread boundary can be asked: plain data in, plain data out. */
@@ -53,7 +53,12 @@ export class ThreadCalls {
   async call<T>(
     name: string,
     argument: unknown,
-    options: { signal?: AbortSignal | undefined; onNote?: (note: unknown) => void } = {},
+    options: {
+      signal?: AbortSignal | undefined;
+      onNote?: (note: unknown) => void;
+      /** What of the argument is handed over instead of copied. */
+      transfer?: readonly Transferable[];
+    } = {},
   ): Promise<T> {
     options.signal?.throwIfAborted();
     const id = this.#nextId++;
@@ -65,7 +70,7 @@ export class ThreadCalls {
     };
     options.signal?.addEventListener('abort', abort, { once: true });
     try {
-      this.#send({ type: 'call', id, name, argument });
+      this.#send({ type: 'call', id, name, argument }, options.transfer);
       return (await done.promise) as T;
     } finally {
       options.signal?.removeEventListener('abort', abort);
@@ -117,8 +122,8 @@ export class ThreadCalls {
     }
   }
 
-  #send(message: ThreadMessage): void {
-    this.#port.postMessage(message);
+  #send(message: ThreadMessage, transfer: readonly Transferable[] = []): void {
+    this.#port.postMessage(message, transfer);
   }
 }
 

@@ -12,6 +12,7 @@ import { signOutputs } from './sign-outputs.ts';
 import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
 import { StoreServer } from './store-server.ts';
+import { BinaryCache, type BinaryCacheInit, type BinaryCacheState } from './substituter/binary-cache.ts';
 import { whoHas } from './who-has.ts';
 
 export interface TransferInit {
@@ -25,6 +26,8 @@ export interface TransferInit {
   readonly listenPort?: number;
   /** `name:base64` each: keys whose signatures this machine's Nix takes. */
   readonly trustedPublicKeys?: readonly string[];
+  /** The binary cache for any Nix on this machine; none where absent. */
+  readonly binaryCache?: BinaryCacheInit;
   /** Without a thread, everything runs in the caller's: for tests. Default true. */
   readonly thread?: boolean;
 }
@@ -47,7 +50,11 @@ export interface TransferCounters extends DataPlaneCounters {
 /** Store paths between machines: this agent's side of serving, finding, fetching and signing. */
 export interface Transfer {
   readonly events: Emitter<TransferEvents>;
-  /** Begins to serve the own store to members. */
+  /** This machine's key, as `trusted-public-keys` has it: all that is served here to plain Nix is signed with it. */
+  readonly publicKey: string;
+  /** Undefined where the agent has no binary cache. */
+  readonly binaryCache: BinaryCacheState | undefined;
+  /** Begins to serve the own store to members, and to this machine's Nix. */
   start(): void;
   stop(): Promise<void>;
   /** Something will be fetched or served soon: what takes time to start is started. */
@@ -78,6 +85,7 @@ class AgentTransfer implements Transfer {
   readonly #dataPlane: DataPlane;
   readonly #fetcher: Fetcher;
   readonly #roots: TempRoots;
+  readonly #binaryCache: BinaryCache | undefined;
   #badPeers = 0;
   #unsubscribe: (() => void) | undefined;
 
@@ -103,28 +111,55 @@ class AgentTransfer implements Transfer {
       tickets: this.#dataPlane,
       logger,
     });
+    const vouchers = agentVouchers(identity.peerId, net, init.trustedPublicKeys ?? []);
+    this.#binaryCache =
+      init.binaryCache === undefined
+        ? undefined
+        : new BinaryCache(init.binaryCache, {
+            net,
+            store,
+            client: this.#client,
+            holders: { of: () => [], ofHash: () => [], unknown: () => net.connectedMembers() },
+            bestFirst: (holders) => holders,
+            vouchers,
+            signingKey: this.#signingKey,
+            nars: this.#dataPlane,
+            events: this.events,
+            logger,
+          });
     this.#fetcher = new Fetcher({
       net,
       store,
       roots: this.#roots,
       client: this.#client,
       dataPlane: this.#dataPlane,
-      vouchers: agentVouchers(identity.peerId, net, init.trustedPublicKeys ?? []),
+      vouchers,
       events: this.events,
       logger,
     });
   }
 
+  get publicKey(): string {
+    return this.#signingKey.publicKey;
+  }
+
+  get binaryCache(): BinaryCacheState | undefined {
+    return this.#binaryCache?.state;
+  }
+
   start(): void {
     this.#server.start();
+    void this.#binaryCache?.start();
     this.#unsubscribe = this.#components.net.events.on('member-down', (peerId) => {
       this.#client.dropPeer(peerId);
+      this.#binaryCache?.dropPeer(peerId);
       this.#dataPlane.dropPeer(peerId);
     });
   }
 
   async stop(): Promise<void> {
     this.#unsubscribe?.();
+    await this.#binaryCache?.stop();
     this.#client.close();
     await this.#dataPlane.close();
     this.#roots.close();

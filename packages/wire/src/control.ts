@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { cacheRequestSchemas, cacheResultSchemas, fetchProgressSchema } from './cache-control.ts';
 import { jobEventSchema } from './job-event.ts';
 import { loadSchema } from './node-record.ts';
 import { MAX_PRIORITY, MIN_PRIORITY } from './priority.ts';
@@ -8,7 +9,7 @@ import { attemptReportSchema, jobReportSchema } from './report.ts';
  * The local API: what the `mesh` command and the agent say to each other over a Unix socket.
  *
  * One JSON object a line, UTF-8. A connection carries one request: the client's first line is a `ControlRequest`; the agent
- * answers with any number of `event` lines and exactly one `result` or `error` line, then closes. A `build` request is followed
+ * answers with any number of `event`, `log` or `progress` lines and exactly one `result` or `error` line, then closes. A `build` request is followed
  * by the client's `BuildInput` lines. A client that closes its connection cancels what it asked for.
  */
 export const CONTROL_VERSION = 1;
@@ -76,6 +77,7 @@ export const controlRequestSchema = v.intersect([
     }),
     /** The log of a derivation this agent's jobs built: by drv path, or by name (the newest). */
     v.object({ method: v.literal('log'), target: v.string(), follow: v.boolean() }),
+    ...cacheRequestSchemas,
   ]),
 ]);
 export type ControlRequest = v.InferOutput<typeof controlRequestSchema>;
@@ -204,6 +206,7 @@ export const controlResultSchemas = {
     more: v.number(),
   }),
   log: v.object({ drvPath: v.string() }),
+  ...cacheResultSchemas,
 } as const;
 export type ControlMethod = keyof typeof controlResultSchemas;
 export type ControlResult<M extends ControlMethod> = v.InferOutput<(typeof controlResultSchemas)[M]>;
@@ -212,6 +215,8 @@ export type ControlResult<M extends ControlMethod> = v.InferOutput<(typeof contr
 export const controlResponseSchema = v.variant('type', [
   v.object({ type: v.literal('event'), event: jobEventSchema }),
   v.object({ type: v.literal('log'), text: v.string() }),
+  /** How far a `cache-warm` is. */
+  v.object({ type: v.literal('progress'), progress: fetchProgressSchema }),
   v.object({ type: v.literal('result'), value: v.unknown() }),
   v.object({
     type: v.literal('error'),
