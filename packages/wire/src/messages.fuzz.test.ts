@@ -10,7 +10,8 @@ import { WireError } from './wire-error.ts';
 const isProtocol = (value: unknown): value is ProtocolDefinition<unknown, unknown> =>
   typeof value === 'object' && value !== null && 'dialerSchema' in value;
 /** Every protocol between agents. */
-const PROTOCOLS = Object.values(wire).filter(isProtocol);
+const EXPORTS: unknown[] = Object.values(wire);
+const PROTOCOLS = EXPORTS.filter(isProtocol);
 interface End {
   readonly name: string;
   readonly maxFrameBytes: number;
