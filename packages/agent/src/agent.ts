@@ -8,6 +8,7 @@ import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
 import { announceMachine } from './announcement.ts';
 import { readSettings } from './config.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
+import { CacheControl } from './control/cache-control.ts';
 import { ControlHandler } from './control/control-handler.ts';
 import { ControlServer } from './control/control-server.ts';
 import { probeTrust } from './daemon-trust.ts';
@@ -45,6 +46,8 @@ export interface AgentInit {
   slots?: number;
   /** Serve the local API on its sockets; a command that brings its own agent does not. */
   serveControl: boolean;
+  /** Serve the binary cache to this machine's Nix; an agent that lives for one build does not. */
+  serveCache?: boolean;
   logger?: Logger;
   /** Path of nix-daemon's socket, where it is not the usual one. */
   daemonSocket?: string;
@@ -101,6 +104,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const transfer = createTransfer({
     stateDir,
     trustedPublicKeys: nix.trustedPublicKeys,
+    ...(init.serveCache && settings.cache !== undefined ? { binaryCache: settings.cache } : {}),
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
   })({
     net,
@@ -196,6 +200,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   });
   const control = new ControlHandler({
     net,
+    cache: new CacheControl({ net, pool, transfer, nix }),
     runner,
     offers,
     version: AGENT_VERSION,

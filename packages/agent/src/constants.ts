@@ -4,6 +4,10 @@ export const AHEAD_SLOTS = 1;
 export const CLAIM_TIMEOUT_MS = 1_000;
 /** What a home has built it tells the others' homes this late at most; a job that waits for it loses no more than this once. */
 export const RELEASE_DELAY_MS = 50;
+/** A lease tells its home how far its inputs are no more often: two a second look alive. */
+export const PROGRESS_INTERVAL_MS = 500;
+/** What a fetch said of its rate is no longer true when nothing came for so long. */
+export const PROGRESS_STALE_MS = 3_000;
 /** Log lines of a build wait this long for company before they cross the network. */
 export const LOG_FLUSH_MS = 50;
 /** A chunk of log on the wire; a build that prints faster is slowed by its pipe. */
@@ -22,6 +26,8 @@ export const MAX_HOLDERS = 8;
 export const MAX_HELD_PATHS = 250_000;
 /** Load is measured and told this often. */
 export const LOAD_INTERVAL_MS = 5_000;
+/** `mesh cache which` waits this long for what this machine's substituters offer. */
+export const SUBSTITUTERS_TIMEOUT_MS = 5_000;
 /** After the wanted outputs were lost with their machine, the job is planned again at most this often. */
 export const MAX_REPLANS = 3;
 /** A build's daemon connection waits this long for the next build: longer than the gaps within a job. */

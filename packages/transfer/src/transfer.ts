@@ -9,6 +9,7 @@ import type { TransferNet } from './net.ts';
 import { agentVouchers, signingKeyName } from './path-info-verification.ts';
 import { TempRoots } from './roots/temp-roots.ts';
 import { signOutputs } from './sign-outputs.ts';
+import { MeasuredSourceRates, type SourceRates } from './source-rates.ts';
 import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
 import { StoreServer } from './store-server.ts';
@@ -68,6 +69,8 @@ export interface Transfer {
   ): Promise<Map<string, string[]>>;
   /** See {@link signOutputs}. */
   signOutputs(paths: readonly string[]): Promise<PathInfo[]>;
+  /** Bytes a second that a fetch from this member is expected to make, as measured; a guess where nothing was. */
+  bytesPerSFrom(peerId: string): number;
   counters(): Promise<TransferCounters>;
 }
 
@@ -86,6 +89,7 @@ class AgentTransfer implements Transfer {
   readonly #fetcher: Fetcher;
   readonly #roots: TempRoots;
   readonly #binaryCache: BinaryCache | undefined;
+  readonly #rates: SourceRates = new MeasuredSourceRates();
   #badPeers = 0;
   #unsubscribe: (() => void) | undefined;
 
@@ -120,7 +124,7 @@ class AgentTransfer implements Transfer {
             store,
             client: this.#client,
             holders: { of: () => [], ofHash: () => [], unknown: () => net.connectedMembers() },
-            bestFirst: (holders) => holders,
+            bestFirst: (holders) => holders.toSorted((a, b) => this.#rates.rateOf(b) - this.#rates.rateOf(a)),
             vouchers,
             signingKey: this.#signingKey,
             nars: this.#dataPlane,
@@ -183,6 +187,10 @@ class AgentTransfer implements Transfer {
 
   signOutputs(paths: readonly string[]): Promise<PathInfo[]> {
     return signOutputs(paths, { daemon: this.#components.daemon, signingKey: this.#signingKey });
+  }
+
+  bytesPerSFrom(peerId: string): number {
+    return this.#rates.rateOf(peerId) * 1_000;
   }
 
   async counters(): Promise<TransferCounters> {

@@ -33,6 +33,7 @@ export async function agent(flags: AgentFlags): Promise<void> {
     // Without the option the configuration file decides.
     ...(flags.mdns ? {} : { mdns: false }),
     serveControl: true,
+    serveCache: true,
   };
   const interrupts = watchInterrupts(process, (exitCode) => process.exit(exitCode));
   const { createAgent } = await import('@mesh/agent');

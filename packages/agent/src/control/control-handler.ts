@@ -12,6 +12,7 @@ import type { Job } from '../job/job.ts';
 import type { JobRunner } from '../job/job-runner.ts';
 import { derivationName } from '../job/planner.ts';
 import type { OfferKeeper } from '../worker/offer-keeper.ts';
+import type { CacheControl } from './cache-control.ts';
 import { explain } from './why.ts';
 
 /** What a request brings beside itself. */
@@ -26,6 +27,7 @@ export interface ControlContext {
 export interface ControlComponents {
   net: MeshNet;
   runner: JobRunner;
+  cache: CacheControl;
   offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
   version: string;
   nixVersion: string | null;
@@ -70,6 +72,12 @@ export class ControlHandler {
         return this.#why(request);
       case 'log':
         return this.#log(request, context);
+      case 'cache-status':
+        return this.#components.cache.status();
+      case 'cache-which':
+        return this.#components.cache.which(request.path, context.signal);
+      case 'cache-warm':
+        return this.#components.cache.warm(request.paths, context);
     }
   }
 
