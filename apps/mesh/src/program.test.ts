@@ -20,6 +20,10 @@ describe('wrong usage', () => {
     ['a number of slots that is none', ['agent', '--slots', 'many'], 'from 0 to 4096'],
     ['a time that is none', ['invite', '--ttl', '3 weeks'], 'like 90s, 10m'],
     ['a role that is none', ['invite', '--roles', 'king'], 'build, submit, admin'],
+    ['an unknown thing to do with the cache', ['cache', 'frob'], "unknown command 'frob'"],
+    ['a path that is none', ['cache', 'which', 'frob'], 'neither a store path nor a link'],
+    ['nothing to warm', ['cache', 'warm'], 'There is nothing to build'],
+    ['an attribute to warm without a file', ['cache', 'warm', '-A', 'x'], 'add -f FILE'],
     ['a report that is a directory', ['build', '--report', '/', '.'], 'this is a directory'],
   ])('%s is refused with exit code 2', async (_, args, sentence) => {
     await expect(run(args)).rejects.toThrow(

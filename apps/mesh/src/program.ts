@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import type { BuildFlags } from './build/options.ts';
 import { joinPairs, LOG_FORMATS } from './build/options.ts';
 import type { AgentFlags } from './commands/agent.ts';
+import type { CacheWarmFlags } from './commands/cache-warm.ts';
 import type { CommonFlags } from './commands/io.ts';
 import type { PauseFlags } from './commands/pause.ts';
 import { DEFAULT_INVITE_TTL } from './constants.ts';
@@ -19,7 +20,8 @@ const collectNames = (value: string, before: string[] = []) => {
   return [...before, ...(names.length > 0 ? names : [''])];
 };
 /** Options that may be given several times. Not commander's defaults: those show up in the help. */
-const NO_LISTS = { attr: [], arg: [], argstr: [], on: [], not: [], prefer: [] } satisfies Partial<BuildFlags>;
+const NO_EVALUATION_LISTS = { attr: [], arg: [], argstr: [] } satisfies Partial<BuildFlags>;
+const NO_LISTS = { ...NO_EVALUATION_LISTS, on: [], not: [], prefer: [] } satisfies Partial<BuildFlags>;
 
 /**
  * The commands and their options. Each action loads its own code, so that a command pays for nothing but itself: libp2p alone
@@ -93,6 +95,7 @@ export function createProgram(version: string): Command {
     .action(async (target: string, flags: JsonFlags & { job?: string }) =>
       (await import('./commands/why.ts')).why(target, flags),
     );
+  addCache(command('cache', 'the binary cache of this machine, and what members hold'));
   return program;
 }
 
@@ -101,12 +104,16 @@ Machines are chosen by name or peer id, or by what they are:
   system=aarch64-linux  feature=kvm  tag=rack1  'cores>=16'  'memory>=32G'  'speed>=1.5'  home (this machine)
 A comma means any of them, + means all of them:  --on ruby,tag=rack1+'cores>=16'`;
 
-function addBuild(command: Command): void {
-  command
+function addEvaluationOptions(command: Command): Command {
+  return command
     .option('-f, --file <file>', 'evaluate this file; installables are its attributes')
     .option('-A, --attr <attribute>', 'an attribute of the file', collect)
     .option('--arg <name value>', 'a Nix expression for the function in the file', collect)
-    .option('--argstr <name value>', 'a string for the function in the file', collect)
+    .option('--argstr <name value>', 'a string for the function in the file', collect);
+}
+
+function addBuild(command: Command): void {
+  addEvaluationOptions(command)
     .option('-o, --out-link <path>', 'where to link the results', 'result')
     .option('--no-link', 'link nothing')
     .option('--print-out-paths', 'print the store paths of the results on stdout')
@@ -143,13 +150,51 @@ function addAgent(command: Command): void {
     );
 }
 
+function addCache(cache: Command): void {
+  const command = (usage: string, description: string) =>
+    cache
+      .command(usage)
+      .description(description)
+      .option('--state-dir <dir>', 'where the agent keeps its state (MESH_STATE_DIR)')
+      .option('-v, --verbose', 'say more');
+  cache.helpCommand(false);
+  addEvaluationOptions(
+    command(
+      'warm [installables...]',
+      'fetch store paths, or what installables would build, with all they refer to; nothing is built',
+    ),
+  )
+    .option('--json', 'for programs')
+    .action(async (installables: string[], given: CacheWarmFlags) =>
+      (await import('./commands/cache-warm.ts')).cacheWarm(installables, {
+        ...NO_EVALUATION_LISTS,
+        ...given,
+      }),
+    );
+  command('which <path>', 'who holds a store path, or what a link like ./result leads to')
+    .option('--json', 'for programs')
+    .action(async (path: string, flags: JsonFlags) =>
+      (await import('./commands/cache.ts')).cacheWhich(path, flags),
+    );
+  command('status', 'what the cache did, and whether Nix uses it')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/cache.ts')).cacheStatus(flags));
+  command('trust', 'print what nix.conf needs so that plain Nix takes from the mesh (docs/cache.md)')
+    .option('--nixos', 'as options of NixOS')
+    .action(async (flags: CommonFlags & { nixos?: boolean }) =>
+      (await import('./commands/cache.ts')).cacheTrust(flags),
+    );
+}
+
 /** Parses and runs. `argv` is without node and script. Throws `CliError` for wrong usage, and what the command throws. */
 export async function runProgram(argv: readonly string[], version: string): Promise<void> {
   const program = createProgram(version);
-  for (const command of program.commands)
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands]))
     command.exitOverride().configureOutput({ outputError: () => undefined });
   try {
-    await program.parseAsync(argv[0] === 'build' ? joinPairs(argv) : argv, { from: 'user' });
+    await program.parseAsync(argv[0] === 'build' || argv[0] === 'cache' ? joinPairs(argv) : argv, {
+      from: 'user',
+    });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return;

@@ -71,14 +71,19 @@ export function splitPairs(pairs: readonly string[]): Record<string, string> {
   );
 }
 
-/** Options that make no sense together. Throws a usage error. */
-export function checkBuildFlags(flags: BuildFlags): void {
+/** Options about what to evaluate that make no sense together. Throws a usage error. */
+export function checkEvaluationFlags(flags: Pick<BuildFlags, 'file' | 'attr' | 'arg' | 'argstr'>): void {
   if (flags.file === undefined) {
     if (flags.attr.length > 0) throw usageError('-A names an attribute of a file: add -f FILE.');
     if (flags.arg.length + flags.argstr.length > 0) {
       throw usageError('--arg and --argstr are for the function in a file: add -f FILE.');
     }
   }
+}
+
+/** Options that make no sense together. Throws a usage error. */
+export function checkBuildFlags(flags: BuildFlags): void {
+  checkEvaluationFlags(flags);
   if (flags.local && flags.on.length + flags.not.length + flags.prefer.length > 0) {
     throw usageError('--local builds on this machine alone; it goes with none of --on, --not and --prefer.');
   }

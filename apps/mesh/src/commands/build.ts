@@ -1,13 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { access, constants, realpath, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { type EarlyEvaluation, evaluateEarly } from '../build/early-evaluation.ts';
-import { evaluate, type WantedDerivation } from '../build/evaluate.ts';
-import { parseInstallables } from '../build/installable.ts';
+import { access, constants, stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { EarlyEvaluation } from '../build/early-evaluation.ts';
+import type { WantedDerivation } from '../build/evaluate.ts';
+import { exists, startEvaluation } from '../build/evaluation-start.ts';
 import { watchInterrupts } from '../build/interrupts.ts';
-import { createNixEvaluator } from '../build/nix-evaluator.ts';
-import { agentOptions, type BuildFlags, checkBuildFlags, splitPairs } from '../build/options.ts';
+import { agentOptions, type BuildFlags, checkBuildFlags } from '../build/options.ts';
 import type { BuildResult } from '../build/run-build.ts';
 import { CliError, EXIT, usageError } from '../errors.ts';
 
@@ -17,32 +14,13 @@ const STORE_DIR = '/nix/store';
 export async function build(args: readonly string[], flags: BuildFlags): Promise<void> {
   checkBuildFlags(flags);
   const cwd = process.cwd();
-  const file = flags.file === undefined ? undefined : await existingFile(flags.file);
-  const installables = parseInstallables(await Promise.all(args.map(resolveDrvLink)), {
-    file,
-    storeDir: STORE_DIR,
-    hasFlake: await exists(resolve(cwd, 'flake.nix')),
-  });
-  const [argExprs, argStrings] = [splitPairs(flags.arg), splitPairs(flags.argstr)];
   if (flags.report !== undefined) await checkWritable(flags.report);
-  const rootsDir = file === undefined ? undefined : temporaryDir();
-  const evaluation = evaluateEarly(async function* (signal) {
-    const roots = rootsDir === undefined ? {} : { rootsDir };
-    const evaluator = await createNixEvaluator({ file, args: argExprs, argstrs: argStrings, cwd, ...roots });
-    yield* evaluate(installables, evaluator, signal);
-  });
+  const evaluation = await startEvaluation(args, flags, cwd);
   try {
     await carryOut(evaluation, flags, cwd);
   } finally {
     evaluation.cancel();
   }
-}
-
-/** A folder that lasts as long as this command, however it ends by itself. */
-function temporaryDir(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'mesh-build-'));
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
-  return dir;
 }
 
 async function carryOut(
@@ -117,36 +95,6 @@ async function linkResults(outLink: string, results: readonly BuildResult[]): Pr
     }
   } finally {
     daemon.close();
-  }
-}
-
-/** A link to a `.drv` (`result.drv`, as `nix-instantiate --add-root` makes) stands for the derivation. */
-async function resolveDrvLink(arg: string): Promise<string> {
-  const match = /^([./].*\.drv)(\^.*)?$/.exec(arg);
-  if (match === null || arg.startsWith(`${STORE_DIR}/`)) return arg;
-  if (!(await exists(match[1]!))) {
-    throw new CliError('MESH_NO_SUCH_FILE', EXIT.failure, `${match[1]} does not exist.`);
-  }
-  return (await realpath(match[1]!)) + (match[2] ?? '');
-}
-
-/** Nix's own look-up paths (`<nixpkgs>`) and addresses are Nix's business; a file must be there. */
-async function existingFile(file: string): Promise<string> {
-  if (/^<.*>$/.test(file) || /^[a-z]+:/.test(file) || file === '-') return file;
-  const path = resolve(file);
-  if (await exists(path)) return path;
-  throw new CliError('MESH_NO_SUCH_FILE', EXIT.failure, `-f ${file}: this file does not exist.`);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    // The two ways of not being there; anything else is worth its own words.
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
-    throw error;
   }
 }
 
