@@ -139,6 +139,17 @@ export const jobViewSchema = v.object({
   built: v.number(),
   failed: v.number(),
   running: v.array(v.object({ drvPath: v.string(), name: v.string(), peer: v.string() })),
+  /** Inputs on their way to machines. */
+  fetching: v.optional(
+    v.array(
+      v.object({ drvPath: v.string(), name: v.string(), peer: v.string(), ...fetchProgressSchema.entries }),
+    ),
+  ),
+  /** The result on its way home. */
+  resultFetch: v.optional(fetchProgressSchema),
+  /** NAR bytes that came for this job so far, to all machines, and how fast they come now. */
+  fetchedBytes: v.optional(v.number()),
+  bytesPerS: v.optional(v.number()),
 });
 export type JobView = v.InferOutput<typeof jobViewSchema>;
 

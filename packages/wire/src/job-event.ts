@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { fetchProgressSchema } from './cache-control.ts';
 import { jobReportSchema } from './report.ts';
 
 /**
@@ -56,6 +57,8 @@ export const jobEventSchema = v.variant('type', [
     second: v.object({ peer: v.string(), narHash: v.string() }),
   }),
   v.object({ type: v.literal('fetching'), ...about, peer: v.string(), paths: v.number(), bytes: v.number() }),
+  /** How far that is, about twice a second while something comes. */
+  v.object({ type: v.literal('fetch-progress'), ...about, peer: v.string(), ...fetchProgressSchema.entries }),
   v.object({ type: v.literal('started'), ...about, peer: v.string() }),
   v.object({ type: v.literal('log'), ...about, lines: v.array(v.string()) }),
   v.object({ type: v.literal('phase'), ...about, phase: v.string(), peer: v.optional(v.string()) }),
@@ -74,13 +77,14 @@ export const jobEventSchema = v.variant('type', [
   /** A machine has it no more, unbuilt, through no fault of its own. */
   v.object({ type: v.literal('returned'), ...about, peer: v.string(), reason: v.string() }),
   v.object({ type: v.literal('peer'), ...at, peer: v.string(), state: v.picklist(['up', 'down']) }),
-  /** The wanted closure coming home. */
+  /** The wanted closure coming home; said again as it comes. */
   v.object({
     type: v.literal('result-fetch'),
     ...at,
     paths: v.number(),
     bytes: v.number(),
     done: v.boolean(),
+    progress: v.optional(fetchProgressSchema),
   }),
   v.object({ type: v.literal('note'), ...at, level: v.picklist(['info', 'warn']), message: v.string() }),
   v.object({

@@ -13,6 +13,9 @@ const text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const amount = v.pipe(v.number(), v.finite(), v.minValue(0));
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'not bytes');
 
+/** Sources a worker names while it fetches; the result names all. */
+export const MAX_TOLD_SOURCES = 64;
+
 /** Messages of a lease: which one, and which attempt at its derivation. */
 const lease = { lease: id, attempt: count };
 
@@ -114,7 +117,25 @@ export const workerMessageSchema = v.variant('type', [
   }),
   v.object({ type: v.literal('steal'), request: id, ahead: v.boolean() }),
   v.object({ type: v.literal('unsteal'), request: id }),
-  v.object({ type: v.literal('fetching'), ...lease, paths: count, bytes: count }),
+  /**
+   * What a lease has to bring in all; said again with what came so far, at most every half second. A home that does not know of
+   * `done` takes that for the same said again.
+   */
+  v.object({
+    type: v.literal('fetching'),
+    ...lease,
+    paths: count,
+    bytes: count,
+    done: v.optional(
+      v.object({
+        paths: count,
+        bytes: count,
+        bytesPerS: amount,
+        /** Who gave most, and how much: peer ids, and `upstream` for the machine's own substituters. */
+        sources: v.pipe(v.array(v.object({ peer: id, bytes: count })), v.maxLength(MAX_TOLD_SOURCES)),
+      }),
+    ),
+  }),
   v.object({ type: v.literal('fetched'), ...lease, bytes: count }),
   /** `cores`: what the build was given. */
   v.object({ type: v.literal('started'), ...lease, cores: v.optional(count) }),

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import type { JobView } from '@mesh/wire';
 import { ask } from '../control/port.ts';
 import { formatDuration } from '../durations.ts';
+import { fetchText } from '../render/fetch-text.ts';
 import type { Style } from '../render/style.ts';
 import { formatTable } from '../render/table.ts';
 import { safeLine } from '../render/text.ts';
@@ -43,8 +44,18 @@ export function jobsText(views: readonly JobView[], style: Style): string {
         style.dim(`  ${safeLine(view.job, false)}: ${safeLine(peer, false)} builds ${safeLine(name, false)}`),
       );
     }
+    lines.push(...fetchLines(view).map((line) => style.dim(`  ${safeLine(view.job, false)}: ${line}`)));
   }
   return lines.join('\n');
+}
+
+/** What is on its way to machines for a job, and home from them. */
+function fetchLines({ fetching = [], resultFetch }: JobView): string[] {
+  const inputs = fetching.map(
+    (fetch) =>
+      `${safeLine(fetch.peer, false)} fetches for ${safeLine(fetch.name, false)}: ${fetchText(fetch)}`,
+  );
+  return resultFetch === undefined ? inputs : [...inputs, `the result comes home: ${fetchText(resultFetch)}`];
 }
 
 function stateText({ state }: JobView, style: Style): string {

@@ -95,6 +95,19 @@ describe('mesh jobs', () => {
           startedAt: '2026-11-22T10:00:00Z',
           wanted: ['a', 'b', 'c', 'd'].map(drv),
           running: [{ drvPath: drv('b'), name: 'b', peer: 'h2' }],
+          fetching: [
+            {
+              ...{
+                drvPath: drv('c'),
+                name: 'c',
+                peer: 'h3',
+                pathsDone: 0,
+                pathsTotal: 1,
+                bytesDone: 1_000_000,
+              },
+              ...{ bytesTotal: 5_000_000, bytesPerS: 500_000, sources: { h1: 1_000_000 } },
+            },
+          ],
         },
       ],
       PLAIN,
@@ -104,6 +117,7 @@ describe('mesh jobs', () => {
       'j2   running  2026-11-22T10:00:00Z  4.3 s    2/5       0  a, b, c and 1 more',
       'j1   built    2026-11-22T09:00:00Z  4.3 s    5/5       0  jq-1.7',
       '  j2: h2 builds b',
+      '  j2: h3 fetches for c: 1.0 MB of 5.0 MB, 500.0 kB/s from h1',
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import type { JobEvent } from '@mesh/wire';
 import { formatDuration } from '../durations.ts';
+import { fetchText } from './fetch-text.ts';
 import type { RenderOptions } from './renderer.ts';
 import type { Style } from './style.ts';
 import { summarize } from './summary.ts';
@@ -56,6 +57,8 @@ export function eventLines(
             ),
           ]
         : [];
+    case 'fetch-progress':
+      return [style.dim(`${safe(event.peer)}: fetching for ${safe(event.name)}: ${fetchText(event)}`)];
     case 'started':
       return [`${safe(event.peer)}: building ${safe(event.name)}`];
     case 'log':
@@ -77,7 +80,9 @@ export function eventLines(
       return verbose ? [style.dim(`${safe(event.peer)}: here`)] : [];
     case 'result-fetch':
       if (event.done || event.paths === 0) return [];
-      return [`fetching the result: ${plural(event.paths, 'path')}, ${formatBytes(event.bytes)}`];
+      return event.progress === undefined
+        ? [`fetching the result: ${plural(event.paths, 'path')}, ${formatBytes(event.bytes)}`]
+        : [style.dim(`fetching the result: ${fetchText(event.progress)}`)];
     case 'note':
       return [event.level === 'warn' ? style.yellow(`warning: ${safe(event.message)}`) : safe(event.message)];
     case 'job-finished':

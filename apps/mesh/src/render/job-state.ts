@@ -1,4 +1,13 @@
-import type { JobEvent } from '@mesh/wire';
+import type { FetchProgress, JobEvent } from '@mesh/wire';
+
+/** What is coming, and how far it is once that was said. */
+export interface RunningFetch {
+  paths: number;
+  bytes: number;
+  progress: FetchProgress | undefined;
+  /** When that was said, from the job's start. */
+  saidMs: number;
+}
 
 /** A derivation that a machine has in hand. */
 export interface RunningBuild {
@@ -9,7 +18,7 @@ export interface RunningBuild {
   /** From the job's start; of the present step. */
   sinceMs: number;
   phase: string | undefined;
-  fetch: { paths: number; bytes: number } | undefined;
+  fetch: RunningFetch | undefined;
   /** The machine that builds the same. */
   racing: string | undefined;
 }
@@ -26,7 +35,7 @@ export interface JobState {
   running: Map<string, RunningBuild>;
   /** Machines in the order in which the job met them. */
   peers: Map<string, { up: boolean; built: number }>;
-  resultFetch: { paths: number; bytes: number } | undefined;
+  resultFetch: RunningFetch | undefined;
   lastAtMs: number;
 }
 
@@ -60,8 +69,15 @@ export function applyEvent(state: JobState, event: JobEvent): void {
       putRunning(state, event, 'leased');
       return;
     case 'fetching':
-      putRunning(state, event, 'fetching').fetch = { paths: event.paths, bytes: event.bytes };
+      putRunning(state, event, 'fetching').fetch = newFetch(event);
       return;
+    case 'fetch-progress': {
+      const known = state.running.get(keyOf(event.peer, event.drvPath));
+      if (known?.step === 'building') return;
+      const build = known?.step === 'fetching' ? known : putRunning(state, event, 'fetching');
+      build.fetch = newFetch({ ...event, paths: event.pathsTotal, bytes: event.bytesTotal, progress: event });
+      return;
+    }
     case 'started':
       putRunning(state, event, 'building');
       return;
@@ -96,7 +112,7 @@ export function applyEvent(state: JobState, event: JobEvent): void {
       peerOf(state, event.peer).up = event.state === 'up';
       return;
     case 'result-fetch':
-      state.resultFetch = event.done ? undefined : { paths: event.paths, bytes: event.bytes };
+      state.resultFetch = event.done ? undefined : newFetch(event);
       return;
     case 'job-finished':
       state.running.clear();
@@ -108,6 +124,15 @@ export function applyEvent(state: JobState, event: JobEvent): void {
     case 'outputs-differ':
       return;
   }
+}
+
+function newFetch(event: {
+  paths: number;
+  bytes: number;
+  atMs: number;
+  progress?: FetchProgress | undefined;
+}): RunningFetch {
+  return { paths: event.paths, bytes: event.bytes, progress: event.progress, saidMs: event.atMs };
 }
 
 /** A machine has a derivation no more; whoever raced it there goes on alone. */

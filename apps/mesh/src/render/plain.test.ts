@@ -1,6 +1,13 @@
 import type { JobEvent } from '@mesh/wire';
 import { describe, expect, it } from 'vitest';
-import { drv, finishedWith, recordedJob, recordedRace, reportOf } from '../testing/recorded-job.ts';
+import {
+  drv,
+  finishedWith,
+  recordedFetch,
+  recordedJob,
+  recordedRace,
+  reportOf,
+} from '../testing/recorded-job.ts';
 import { createNdjsonRenderer } from './ndjson.ts';
 import { createPlainRenderer } from './plain.ts';
 import type { RenderOptions } from './renderer.ts';
@@ -39,6 +46,22 @@ describe('the plain renderer', () => {
         'failed to build 1 derivation (jq-1.7); built 2 derivations on 2 machines in 4.3 s (h1 1, h2 1)',
         '',
       ].join('\n'),
+    );
+  });
+
+  it('tells how far a long fetch is, and nothing of one that is over soon', () => {
+    const [progress] = recordedFetch.filter((event) => event.type === 'fetch-progress');
+    const later = [2_000, 10_900, 11_000, 15_000, 22_000].map((atMs) => ({ ...progress!, atMs }));
+    const line = 'h2: fetching for jq-1.7: 3 of 12 paths, 12.3 MB of 41.9 MB, 35.0 MB/s from h1, upstream';
+    expect(
+      plain([...recordedFetch.slice(0, 4), ...later])
+        .trimEnd()
+        .split('\n'),
+    ).toEqual([line, line]);
+    expect(plain(recordedFetch)).toBe(
+      ['h2: building jq-1.7', 'h2: built jq-1.7 in 0.1 s', 'fetching the result: 1 path, 5.0 MB', ''].join(
+        '\n',
+      ),
     );
   });
 

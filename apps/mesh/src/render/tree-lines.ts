@@ -1,5 +1,6 @@
 import { formatDuration } from '../durations.ts';
-import type { JobState, RunningBuild } from './job-state.ts';
+import { fetchText } from './fetch-text.ts';
+import type { JobState, RunningBuild, RunningFetch } from './job-state.ts';
 import type { Style } from './style.ts';
 import { fitLine, formatBytes, plural, safeLine } from './text.ts';
 
@@ -33,11 +34,7 @@ function headLine(state: JobState, nowMs: number, style: Style): string {
     ...(state.running.size > building ? [`${state.running.size - building} preparing`] : []),
     ...(state.failed > 0 ? [style.red(`${state.failed} failed`)] : []),
     ...(state.skipped > 0 ? [`${state.skipped} not tried`] : []),
-    ...(state.resultFetch
-      ? [
-          `fetching the result: ${plural(state.resultFetch.paths, 'path')}, ${formatBytes(state.resultFetch.bytes)}`,
-        ]
-      : []),
+    ...(state.resultFetch ? [`fetching the result: ${comingText(state.resultFetch, nowMs)}`] : []),
   ];
   return `${style.bold('mesh')} ${counts.join(', ')}  ${took}`;
 }
@@ -67,10 +64,16 @@ function buildText(build: RunningBuild, nowMs: number, style: Style): string {
     case 'building':
       return `${name}  ${build.phase ? `${style.dim(safeLine(build.phase, false))}  ` : ''}${elapsed}`;
     case 'fetching': {
-      const { paths, bytes } = build.fetch ?? { paths: 0, bytes: 0 };
-      return `${name}  ${style.yellow(`fetching ${plural(paths, 'path')}, ${formatBytes(bytes)}`)}  ${elapsed}`;
+      const coming = build.fetch === undefined ? '' : ` ${comingText(build.fetch, nowMs)}`;
+      return `${name}  ${style.yellow(`fetching${coming}`)}  ${elapsed}`;
     }
     case 'leased':
       return `${style.dim(name)}  ${style.dim('waiting')}`;
   }
+}
+
+/** What is coming; how far it is as soon as that is known. */
+function comingText({ paths, bytes, progress, saidMs }: RunningFetch, nowMs: number): string {
+  if (progress !== undefined) return fetchText(progress, nowMs - saidMs);
+  return `${plural(paths, 'path')}, ${formatBytes(bytes)}`;
 }

@@ -1,7 +1,7 @@
 import type { JobEvent } from '@mesh/wire';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { recordedJob, recordedRace } from '../testing/recorded-job.ts';
+import { recordedFetch, recordedJob, recordedRace } from '../testing/recorded-job.ts';
 import { Screen } from '../testing/screen.ts';
 import { applyEvent, initialJobState } from './job-state.ts';
 import { createStyle } from './style.ts';
@@ -100,6 +100,20 @@ describe('the lines of the tree', () => {
       '└─ h3  0 built',
       '   └─ gcc-14  buildPhase  3.9 s',
     ]);
+  });
+
+  it('show how far a fetch is, from whom, and when nothing comes any more', () => {
+    const size = { columns: 120, rows: 40 };
+    const at = (count: number, nowMs: number) => linesAfter(count, nowMs, size, recordedFetch);
+    expect(at(4, 1_600)[2]).toBe(
+      '   └─ jq-1.7  fetching 3 of 12 paths, 12.3 MB of 41.9 MB, 35.0 MB/s from h1, upstream  0.6 s',
+    );
+    expect(at(4, 13_500)[2]).toBe(
+      '   └─ jq-1.7  fetching 3 of 12 paths, 12.3 MB of 41.9 MB, nothing for 12.0 s from h1, upstream  12.5 s',
+    );
+    expect(at(8, 9_800)[0]).toBe(
+      'mesh 1/1 built, 0 building, fetching the result: 2.0 MB of 5.0 MB, 4.0 MB/s from h2  9.8 s',
+    );
   });
 
   it('fit every terminal', () => {

@@ -114,8 +114,11 @@ function isLasting(event: JobEvent, { verbose }: RenderOptions): boolean {
     case 'started':
     case 'race':
     case 'race-finished':
-    case 'result-fetch':
       return verbose;
+    case 'result-fetch':
+      return verbose && event.progress === undefined;
+    case 'fetch-progress':
+      return false;
     case 'finished':
       return verbose || event.outcome === 'failed';
     default:

@@ -103,6 +103,28 @@ export const recordedJob: readonly JobEvent[] = [
   ),
 ];
 
+/** A toolchain comes to h2 from two machines, and the result home. */
+export const recordedFetch: readonly JobEvent[] = [
+  { type: 'job-started', atMs: 0, job: 'job-3', home: 'h1' },
+  { type: 'planned', atMs: 5, toBuild: 1, toFetch: 0, valid: 0 },
+  { type: 'fetching', atMs: 1_000, ...about('jq-1.7'), peer: 'h2', paths: 12, bytes: 41_943_040 },
+  {
+    ...{ type: 'fetch-progress', atMs: 1_500, ...about('jq-1.7'), peer: 'h2' },
+    ...{ pathsDone: 3, pathsTotal: 12, bytesDone: 12_300_000, bytesTotal: 41_943_040, bytesPerS: 35_000_000 },
+    sources: { upstream: 2_300_000, h1: 10_000_000 },
+  },
+  { type: 'started', atMs: 9_000, ...about('jq-1.7'), peer: 'h2' },
+  { type: 'finished', atMs: 9_100, ...about('jq-1.7'), peer: 'h2', outcome: 'built', durationMs: 100 },
+  { type: 'result-fetch', atMs: 9_200, paths: 1, bytes: 5_000_000, done: false },
+  {
+    ...{ type: 'result-fetch', atMs: 9_700, paths: 1, bytes: 5_000_000, done: false },
+    progress: {
+      ...{ pathsDone: 0, pathsTotal: 1, bytesDone: 2_000_000, bytesTotal: 5_000_000, bytesPerS: 4_000_000 },
+      sources: { h2: 2_000_000 },
+    },
+  },
+];
+
 /** Two machines race for gcc: h3, the second, is first. */
 export const recordedRace: readonly JobEvent[] = [
   { type: 'job-started', atMs: 0, job: 'job-2', home: 'h1' },

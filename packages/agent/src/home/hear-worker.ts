@@ -57,12 +57,19 @@ export function hearWorker(peerId: string, message: WorkerMessage, tools: Hearin
       dispatch({ ...message, peerId });
       break;
     case 'fetching': {
-      const { paths, bytes } = message;
-      leaseNews.each(peerId, message.lease, (job, lease) => job.leases.fetching(lease, paths, bytes));
+      const { paths, bytes, done } = message;
+      leaseNews.each(peerId, message.lease, (job, lease) => {
+        if (done === undefined) job.leases.fetching(lease, paths, bytes);
+        else {
+          const { bytesPerS, sources } = done;
+          const soFar = { pathsDone: done.paths, bytesDone: done.bytes, bytesPerS, sources };
+          job.leases.fetchProgress(lease, { ...soFar, pathsTotal: paths, bytesTotal: bytes });
+        }
+      });
       break;
     }
     case 'fetched':
-      leaseNews.each(peerId, message.lease, (job, lease) => job.leases.fetched(lease));
+      leaseNews.each(peerId, message.lease, (job, lease) => job.leases.fetched(lease, message.bytes));
       break;
     case 'started':
       leaseNews.each(peerId, message.lease, (job, lease) => job.leases.started(lease, message.cores));

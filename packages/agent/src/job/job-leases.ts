@@ -1,4 +1,5 @@
 import type { AttemptReport } from '@mesh/wire';
+import { type FetchProgress, toldProgress } from '../fetch-progress.ts';
 import type { JobNews } from './job.ts';
 import type { JobLogs } from './job-logs.ts';
 import { derivationName } from './planner.ts';
@@ -47,9 +48,24 @@ export class JobLeases {
     this.#init.emit({ type: 'fetching', ...about(lease.drvPath), peer, paths, bytes });
   }
 
-  fetched(lease: GivenLease): void {
+  fetchProgress(lease: GivenLease, progress: FetchProgress): void {
     const attempt = this.#attempt(lease);
-    if (attempt !== undefined) attempt.fetchedMs = this.#init.atMs();
+    if (attempt === undefined || attempt.fetchedMs !== null) return;
+    attempt.fetch = { ...progress, saidMs: this.#init.atMs() };
+    attempt.fetchedBytes = progress.bytesDone;
+    this.#init.emit({
+      type: 'fetch-progress',
+      ...about(lease.drvPath),
+      peer: this.#init.nameOf(lease.peerId),
+      ...toldProgress(progress, this.#init.nameOf),
+    });
+  }
+
+  /** All inputs are there; `bytes` of them came for this lease. */
+  fetched(lease: GivenLease, bytes: number): void {
+    const attempt = this.#attempt(lease);
+    if (attempt !== undefined)
+      Object.assign(attempt, { fetchedMs: this.#init.atMs(), fetch: null, fetchedBytes: bytes });
   }
 
   /** `cores`: what its machine gave it, where it says so; that may be less than was granted. */
@@ -139,6 +155,8 @@ export class JobLeases {
       fetchedMs: null,
       startedMs: null,
       endedMs: null,
+      fetch: null,
+      fetchedBytes: 0,
       outcome: null,
       detail: '',
     };
@@ -157,7 +175,7 @@ export class JobLeases {
   }
 
   #end(timeline: Timeline, attempt: Attempt, outcome: AttemptReport['outcome'], detail: string): void {
-    Object.assign(attempt, { endedMs: this.#init.atMs(), outcome, detail });
+    Object.assign(attempt, { endedMs: this.#init.atMs(), fetch: null, outcome, detail });
     const [next] = liveAttempts(timeline);
     if (next !== undefined) this.#lead(timeline, next);
     this.#init.logs.forget(attempt.lease);

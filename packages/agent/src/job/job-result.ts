@@ -1,3 +1,4 @@
+import type { FetchProgress } from '../fetch-progress.ts';
 import type { Holders } from '../home/holders.ts';
 import type { Job } from './job.ts';
 import { Planner, type PlannerComponents } from './planner.ts';
@@ -7,7 +8,11 @@ import { wantedOutputs } from './wanted-outputs.ts';
 export interface ResultFetcher {
   fetchClosure(
     paths: readonly { path: string; holders: readonly string[] }[],
-    options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
+    options: {
+      signal: AbortSignal;
+      onPlan(paths: number, bytes: number): void;
+      onProgress(progress: FetchProgress): void;
+    },
   ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
 }
 
@@ -36,10 +41,15 @@ export async function fetchResults(
   const missing = outputs.filter((path) => !valid.has(path));
   if (missing.length === 0) return;
   const paths = missing.map((path) => ({ path, holders: holders.of(path) }));
-  const { sources } = await fetcher.fetchClosure(paths, {
-    signal,
-    onPlan: (count, bytes) => job.emit({ type: 'result-fetch', paths: count, bytes, done: false }),
-  });
+  const { sources } = await fetcher
+    .fetchClosure(paths, {
+      signal,
+      onPlan: (count, bytes) => job.emit({ type: 'result-fetch', paths: count, bytes, done: false }),
+      onProgress: (progress) => job.resultComing(progress),
+    })
+    .finally(() => {
+      job.resultFetch = null;
+    });
   job.resultFetched = [...job.resultFetched, ...sources];
   const bytes = sources.reduce((sum, source) => sum + source.bytes, 0);
   job.emit({ type: 'result-fetch', paths: missing.length, bytes, done: true });

@@ -94,6 +94,70 @@ describe('a lease that another job brought', () => {
   });
 });
 
+describe('the inputs of a lease on their way', () => {
+  const progress = (bytesDone: number) => ({
+    ...{ pathsDone: 1, pathsTotal: 3, bytesDone, bytesTotal: 9_000, bytesPerS: 1_234.5 },
+    sources: [
+      { peer: 'home', bytes: bytesDone },
+      { peer: 'upstream', bytes: 0 },
+    ],
+  });
+  const told = (bytesDone: number) => ({
+    ...{ pathsDone: 1, pathsTotal: 3, bytesDone, bytesTotal: 9_000, bytesPerS: 1_235 },
+    sources: { home: bytesDone, upstream: 0 },
+  });
+
+  function fetching() {
+    const home = jobAtHome();
+    home.job.planned([planned('a')], 0, 0);
+    const lease = home.lease('h2', 'a');
+    home.job.leases.fetching(lease, 3, 9_000);
+    home.at(1_000);
+    home.job.leases.fetchProgress(lease, progress(4_000));
+    return { ...home, given: lease };
+  }
+
+  test('are told of as they come, and are in the view of the job', () => {
+    const { job, events } = fetching();
+    const a = { drvPath: drv('a'), name: 'a', peer: 'h2' };
+    expect(events.at(-1)).toEqual({ type: 'fetch-progress', atMs: 1_000, ...a, ...told(4_000) });
+    expect(job.view()).toMatchObject({
+      fetching: [{ ...a, ...told(4_000) }],
+      fetchedBytes: 4_000,
+      bytesPerS: 1_235,
+    });
+  });
+
+  test('have no rate when nothing was heard for a while', () => {
+    const { job, at } = fetching();
+    at(10_000);
+    expect(job.view()).toMatchObject({ fetching: [{ bytesDone: 4_000, bytesPerS: 0 }], bytesPerS: 0 });
+  });
+
+  test('count among what came for the job when they are there, also where the lease was in vain', () => {
+    const { job, events, given, lease, built } = fetching();
+    job.leases.requeued(given, 'the machine is gone');
+    expect(job.view()).toMatchObject({ fetching: [], fetchedBytes: 4_000 });
+    const second = lease('h3', 'a');
+    job.leases.fetchProgress(second, progress(5_000));
+    job.leases.fetched(second, 9_000);
+    job.leases.fetchProgress(second, progress(6_000));
+    built(second, 100);
+    expect(job.view()).toMatchObject({ fetching: [], fetchedBytes: 13_000 });
+    expect(events.filter(({ type }) => type === 'fetch-progress')).toHaveLength(2);
+  });
+
+  test('and the result on its way home likewise', () => {
+    const { job, events } = fetching();
+    job.resultComing(progress(700));
+    expect(events.at(-1)).toEqual({
+      ...{ type: 'result-fetch', atMs: 1_000, paths: 3, bytes: 9_000, done: false },
+      progress: told(700),
+    });
+    expect(job.view()).toMatchObject({ resultFetch: told(700), fetchedBytes: 4_700, bytesPerS: 2_470 });
+  });
+});
+
 describe('the next link of a chain', () => {
   test('counts as leased when it is ready, though its machine had it before', () => {
     const { job, at, lease, built } = jobAtHome();
@@ -103,7 +167,7 @@ describe('the next link of a chain', () => {
     job.leases.started(a);
     at(1_000);
     built(a, 1_000);
-    job.leases.fetched(b);
+    job.leases.fetched(b, 0);
     job.leases.started(b);
     at(2_000);
     built(b, 1_000);

@@ -1,11 +1,13 @@
 import type { DerivationNode, WorkerInfo } from '@mesh/schedule';
 import type { BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mesh/wire';
+import { type FetchProgress, toldProgress } from '../fetch-progress.ts';
+import { jobFetches } from './job-fetches.ts';
 import { about, JobLeases } from './job-leases.ts';
 import { JobLogs } from './job-logs.ts';
 import { jobReport } from './job-report.ts';
 import type { PlannedDerivation, Wanted } from './planner.ts';
 import { tenths } from './tenths.ts';
-import { liveAttempts, mainAttempt, newTimeline, type Timeline } from './timeline.ts';
+import { type Fetching, liveAttempts, mainAttempt, newTimeline, type Timeline } from './timeline.ts';
 
 type WithoutTime<T> = T extends unknown ? Omit<T, 'atMs'> : never;
 /** A job event before it is stamped. */
@@ -36,6 +38,8 @@ export class Job {
   readonly failures: { drvPath: string; message: string; noMachine: boolean }[] = [];
   /** What came home at the end, by peer. */
   resultFetched: { peer: string; bytes: number }[] = [];
+  /** How far they are, while they come. */
+  resultFetch: Fetching | null = null;
   /** Machines that could take part, by peer id, as each last introduced itself. */
   readonly machines = new Map<string, WorkerInfo>();
   /** Slots of the home that waited for work, over time. */
@@ -196,8 +200,17 @@ export class Job {
       Object.assign(timeline, { finishedMs: null, outcome: null, winner: null, peerId: null });
   }
 
+  /** What was wanted comes home. */
+  resultComing(progress: FetchProgress): void {
+    this.resultFetch = { ...progress, saidMs: this.atMs() };
+    const told = toldProgress(progress, this.#init.nameOf);
+    const { pathsTotal: paths, bytesTotal: bytes } = told;
+    this.emit({ type: 'result-fetch', paths, bytes, done: false, progress: told });
+  }
+
   end(state: 'built' | 'failed' | 'cancelled'): void {
     this.state = state;
+    this.resultFetch = null;
     this.#endedAtMs = this.#init.nowMs();
     this.logs.endAll();
   }
@@ -230,7 +243,9 @@ export class Job {
 
   view(): JobView {
     const all = [...this.timelines.values()];
+    const { nameOf } = this.#init;
     return {
+      ...jobFetches(this, nameOf),
       job: this.id,
       state: this.state,
       startedAt: new Date(this.startedAtWallMs).toISOString(),
@@ -243,7 +258,7 @@ export class Job {
         .filter(({ finishedMs }) => finishedMs === null)
         .flatMap((timeline) => liveAttempts(timeline))
         .filter(({ startedMs }) => startedMs !== null)
-        .map(({ drvPath, peerId }) => ({ ...about(drvPath), peer: this.#init.nameOf(peerId) })),
+        .map(({ drvPath, peerId }) => ({ ...about(drvPath), peer: nameOf(peerId) })),
     };
   }
 

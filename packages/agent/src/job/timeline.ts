@@ -1,5 +1,6 @@
 import type { DerivationNode } from '@mesh/schedule';
 import type { AttemptReport, DerivationReport } from '@mesh/wire';
+import type { FetchProgress } from '../fetch-progress.ts';
 
 /** A lease as its home gave it out. */
 export interface GivenLease {
@@ -23,8 +24,18 @@ export interface Attempt extends GivenLease {
   startedMs: number | null;
   endedMs: number | null;
   outcome: AttemptReport['outcome'];
+  /** How far its inputs are, while they come. */
+  fetch: Fetching | null;
+  /** NAR bytes of its inputs that came. */
+  fetchedBytes: number;
   /** Why it ended as it did; empty where there is nothing to say. */
   detail: string;
+}
+
+/** What was said last of a fetch that goes on. */
+export interface Fetching extends FetchProgress {
+  /** Milliseconds from the job's start. */
+  readonly saidMs: number;
 }
 
 /** What happened to one derivation of a job. */

@@ -1,5 +1,7 @@
 import type { Clock, Logger } from '@mesh/net';
-import type { LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
+import { type LeaseMessage, type LeaseOutcome, MAX_TOLD_SOURCES, type WorkerMessage } from '@mesh/wire';
+import { PROGRESS_INTERVAL_MS } from '../constants.ts';
+import type { FetchProgress } from '../fetch-progress.ts';
 import type { BuildUsage } from '../machine/build-usage.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { failureOutcome, machineFailure } from './build-failure.ts';
@@ -11,7 +13,11 @@ import { type BuildEnd, type BuildSettings, DerivationBuild } from './run-build.
 export interface InputFetcher {
   fetchClosure(
     inputs: readonly { path: string; holders: readonly string[] }[],
-    options: { signal: AbortSignal; onPlan(paths: number, bytes: number): void },
+    options: {
+      signal: AbortSignal;
+      onPlan(paths: number, bytes: number): void;
+      onProgress(progress: FetchProgress): void;
+    },
   ): Promise<{ sources: readonly { peer: string; bytes: number }[] }>;
   /** There will be something to fetch or to serve soon. */
   prepare(): void;
@@ -58,6 +64,7 @@ export class HeldLease {
   readonly #components: HeldLeaseComponents;
   readonly #controller = new AbortController();
   #build: Promise<DerivationBuild> | undefined;
+  #progressToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(home: string, message: LeaseMessage, components: HeldLeaseComponents) {
     this.home = home;
@@ -94,6 +101,7 @@ export class HeldLease {
           checkRoom(freeBytes, bytes, message.outputBytes);
           this.#tell({ type: 'fetching', ...this.#ref, paths, bytes });
         },
+        onProgress: (progress) => this.#tellProgress(progress),
       });
       this.cost.fetched = [...sources];
     }
@@ -155,6 +163,16 @@ export class HeldLease {
     const [before, after] = await Promise.all([killsBefore, surroundings.oomKills()]);
     const killed = before !== undefined && after !== undefined && after > before;
     return failureOutcome(end.result, { killed, short: surroundings.memoryIsShort() });
+  }
+
+  #tellProgress(progress: FetchProgress): void {
+    const nowMs = this.#components.clock.monotonic();
+    if (nowMs - this.#progressToldMs < PROGRESS_INTERVAL_MS) return;
+    this.#progressToldMs = nowMs;
+    const { pathsDone, pathsTotal, bytesDone, bytesTotal, bytesPerS } = progress;
+    const sources = progress.sources.toSorted((a, b) => b.bytes - a.bytes).slice(0, MAX_TOLD_SOURCES);
+    const done = { paths: pathsDone, bytes: bytesDone, bytesPerS, sources };
+    this.#tell({ type: 'fetching', ...this.#ref, paths: pathsTotal, bytes: bytesTotal, done });
   }
 
   get #ref(): { lease: string; attempt: number } {

@@ -47,7 +47,7 @@ export const closurePresent: Scenario = {
 async function warm(host: Host, path: string): Promise<number> {
   const started = performance.now();
   const socket = connect(host.root + SOCKET);
-  socket.write(`${JSON.stringify({ version: CONTROL_VERSION, method: 'warm', paths: [path] })}\n`);
+  socket.write(`${JSON.stringify({ version: CONTROL_VERSION, method: 'cache-warm', paths: [path] })}\n`);
   const answer = await text(socket);
   const took = performance.now() - started;
   if (!/"type":"result"/.test(answer)) throw new BenchError('BENCH_NOT_COPIED', `The agent said: ${answer}`);
