@@ -29,7 +29,6 @@ const SETTLE_MS = 300;
 export class ClosureLab implements AsyncDisposable {
   readonly lab: Lab;
   readonly mesh: LabMesh;
-  #readers = 0;
 
   private constructor(lab: Lab, mesh: LabMesh) {
     this.lab = lab;
@@ -53,15 +52,7 @@ export class ClosureLab implements AsyncDisposable {
 
   /** Brings a closure that the source has to another host, by the mesh. */
   async warm(to: Host, path: string): Promise<void> {
-    const reader = `reader-${this.#readers++}`;
-    const file = `/root/${reader}.nix`;
-    await this.source.writeFile(
-      file,
-      `derivation { name = "${reader}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo > $out" ]; src = builtins.storePath ${path}; }`,
-    );
-    const options = { timeoutMs: TIMEOUT_MS };
-    const { code, stderr } = await this.mesh.build(this.source, ['-f', file, '--on', to.name], options);
-    if (code !== 0) throw new BenchError('BENCH_NOT_COPIED', stderr);
+    await this.mesh.run(to, ['cache', 'warm', path], { timeoutMs: TIMEOUT_MS });
   }
 
   /** Makes ready what a copier serves a path from; nobody is to measure this. */
