@@ -8,6 +8,7 @@ export type NixErrorCode =
   | 'NIX_BAD_NARINFO'
   | 'NIX_BAD_KEY'
   | 'NIX_BAD_NAR'
+  | 'NIX_CORRUPT_PATH'
   | 'NIX_DAEMON_UNREACHABLE'
   | 'NIX_DAEMON_TOO_OLD'
   | 'NIX_DAEMON_PROTOCOL'

@@ -15,6 +15,7 @@ export {
   type WantedDerivation,
 } from './evaluation.ts';
 export * from './nar.ts';
+export { type LayoutFiles, type LayoutOptions, NarLayout, type NarPart } from './nar-layout.ts';
 export { MAX_NAR_DEPTH, type NarHandler, NarParser } from './nar-parser.ts';
 export * from './narinfo.ts';
 export { type Environment, findNix, type NixPrograms, type RunOptions } from './nix-process.ts';

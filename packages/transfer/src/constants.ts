@@ -22,15 +22,6 @@ export const MAX_INBOUND_CONNECTIONS = 64;
 /** Connections to one peer: a long NAR must not hold up the short ones behind it. */
 export const MAX_CONNECTIONS_PER_PEER = 4;
 
-/** Largest data frame: bounds what a receiver is asked to believe about a length. */
-export const MAX_CHUNK_BYTES = 1024 * 1024;
-
-/** Longest error text on the side channel. */
-export const MAX_ERROR_BYTES = 4_096;
-
-/** Longest store path: directory, 32 digits, hyphen, 211 characters of name, with room to spare. */
-export const MAX_PATH_BYTES = 512;
-
 /**
  * Closures up to these limits go to the daemon on a kept connection. Measured with Nix 2.34: 300 paths of 10 KB cost 1.0 s of
  * processor time that way and 2.8 s by `nix copy`, 400 MB in 3 paths 4.8 and 5.4 s; above, `nix copy` is worth its start.

@@ -1,4 +1,4 @@
-import { DaemonPool } from '@mesh/nix';
+import { DaemonClient, DaemonPool } from '@mesh/nix';
 import { DAEMON_IMPORT_BYTES, DAEMON_IMPORT_PATHS } from './constants.ts';
 import { Gateway } from './gateway.ts';
 import { daemonImporter } from './import/daemon-importer.ts';
@@ -10,9 +10,11 @@ import {
   type StoreImporter,
 } from './import/import.ts';
 import { nixCopyImporter } from './import/nix-copy-importer.ts';
-import { daemonShelf } from './side-channel/daemon-nars.ts';
+import { TempRoots } from './roots/temp-roots.ts';
+import { daemonNars } from './side-channel/daemon-nars.ts';
 import { NarConnections, type TicketAsker } from './side-channel/nar-connections.ts';
 import { NarServer, type NarServerCounters, type NarTicket } from './side-channel/nar-server.ts';
+import { StoreNars } from './side-channel/store-nars.ts';
 import { type PeerNars, wholeNars } from './side-channel/whole-nars.ts';
 import { LocalNars } from './substituter/local-nars.ts';
 import type { NarStreams, NarWish } from './substituter/nar-streams.ts';
@@ -62,10 +64,21 @@ export interface DataPlaneComponents {
 const SERVING_CONNECTIONS = 8;
 const IMPORTING_CONNECTIONS = 8;
 
+/** The clock of a thread that is no reason for its process to stay. */
+const threadClock: ConstructorParameters<typeof TempRoots>[0]['clock'] = {
+  monotonic: () => performance.now(),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
 /** The data plane in the thread it is made in. */
 export class LocalDataPlane implements DataPlane {
   readonly #servingPool: DaemonPool;
   readonly #importingPool: DaemonPool;
+  readonly #servingRoots: TempRoots;
+  readonly #storeNars: StoreNars;
   readonly #server: NarServer;
   readonly #peers: NarConnections;
   readonly #nars: LocalNars;
@@ -79,7 +92,13 @@ export class LocalDataPlane implements DataPlane {
     const socket = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
     this.#servingPool = new DaemonPool({ ...socket, max: SERVING_CONNECTIONS });
     this.#importingPool = new DaemonPool({ ...socket, max: IMPORTING_CONNECTIONS });
-    const shelf = daemonShelf(this.#servingPool);
+    this.#servingRoots = new TempRoots({ clock: threadClock, connect: () => DaemonClient.connect(socket) });
+    this.#storeNars = new StoreNars({
+      root: async (path) => (await this.#servingRoots.promise([path])).has(path),
+      pathInfo: (path) => this.#servingPool.use(async (daemon) => daemon.queryPathInfo(path)),
+      openNar: daemonNars(this.#servingPool),
+    });
+    const shelf = this.#storeNars;
     this.#server = new NarServer(
       {
         ...(init.listenHost === undefined ? {} : { host: init.listenHost }),
@@ -136,6 +155,8 @@ export class LocalDataPlane implements DataPlane {
   async close(): Promise<void> {
     this.#peers.close();
     await Promise.all([this.#server.close(), this.#gateway.close()]);
+    this.#storeNars.close();
+    this.#servingRoots.close();
     this.#servingPool.close();
     this.#importingPool.close();
   }

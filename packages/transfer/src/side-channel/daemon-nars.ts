@@ -1,6 +1,6 @@
 import type { DaemonPool } from '@mesh/nix';
 import { TransferError } from '../errors.ts';
-import type { NarReader, NarShelf } from './ranges.ts';
+import type { NarReader } from './ranges.ts';
 
 /** NARs out of this machine's store, by way of its nix-daemon. */
 export type OpenNar = (path: string, signal: AbortSignal) => AsyncIterable<Uint8Array>;
@@ -25,17 +25,6 @@ export function daemonNars(pool: DaemonPool): OpenNar {
       taken.resolve();
     }
     await lent;
-  };
-}
-
-/** Every valid path of the store. */
-export function daemonShelf(pool: DaemonPool): NarShelf {
-  const openNar = daemonNars(pool);
-  return {
-    async open(path) {
-      const info = await pool.use(async (daemon) => daemon.queryPathInfo(path));
-      return info === undefined ? undefined : new StreamedNarReader(path, info.narSize, openNar);
-    },
   };
 }
 

@@ -52,3 +52,9 @@ export const ZSTD_WINDOW_LOG = 20;
 
 /** A path's reader is kept this long for the asker's next range of it. */
 export const KEPT_READER_MS = 2_000;
+
+/** What is known of the files of paths lately served: many small ones, or one or two of the largest there are. */
+export const MAX_LAYOUTS = 256;
+export const MAX_LAYOUT_BYTES = 16 * 1024 * 1024;
+/** It is forgotten when nothing was served for this long. */
+export const LAYOUT_IDLE_MS = 30_000;

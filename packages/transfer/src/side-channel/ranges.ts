@@ -48,7 +48,10 @@ export interface PeerRanges {
 /** Random access to one NAR at the serving end. */
 export interface NarReader {
   readonly narBytes: number;
-  /** Bytes of a range, read no faster than they are taken. Throws where this reader has not all of them. */
+  /**
+   * Bytes of a range, read no faster than they are taken; each view is good until the next is asked for. Throws where this reader has
+   * not all of them.
+   */
   read(offset: number, bytes: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Nothing more will be read for now. */
   close(): void;

@@ -1,0 +1,105 @@
+import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { NarLayout, NixError } from '@mesh/nix';
+import { type OpenNar, StreamedNarReader } from './daemon-nars.ts';
+import { LayoutReader } from './layout-reader.ts';
+import { LAYOUT_IDLE_MS, MAX_LAYOUT_BYTES, MAX_LAYOUTS } from './limits.ts';
+import type { NarReader, NarShelf } from './ranges.ts';
+
+export interface StoreNarsComponents {
+  /** Sees to it that a path is not collected while it is read. @returns whether it is valid, now that it cannot go */
+  readonly root: (path: string) => Promise<boolean>;
+  /** What the store says of a valid path. */
+  readonly pathInfo: (path: string) => Promise<{ readonly narSize: number } | undefined>;
+  /** The way through the daemon, for a store whose files this process cannot read. */
+  readonly openNar: OpenNar;
+  /** Where a store path's files are; the path itself by default. */
+  readonly fileOf?: (path: string) => string;
+}
+
+/** Errors that say that the files are not for this process, not that something is wrong with them. */
+const NOT_READABLE = new Set(['EACCES', 'EPERM', 'ENOENT']);
+
+/** The NARs of this machine's store, read from its files without any help of the daemon's. */
+export class StoreNars implements NarShelf {
+  readonly #components: StoreNarsComponents;
+  /** Least recently used first. */
+  readonly #layouts = new Map<string, NarLayout>();
+  readonly #building = new Map<string, Promise<NarLayout>>();
+  #heldBytes = 0;
+  #idle: NodeJS.Timeout | undefined;
+
+  constructor(components: StoreNarsComponents) {
+    this.#components = components;
+  }
+
+  /**
+   * @throws NixError NIX_CORRUPT_PATH where the path's files do not make up the NAR it was registered with; what the components throw
+   */
+  async open(path: string): Promise<NarReader | undefined> {
+    const { root, pathInfo, openNar } = this.#components;
+    if (!(await root(path))) return undefined;
+    const info = await pathInfo(path);
+    if (info === undefined) return undefined;
+    try {
+      const layout = await this.#layoutOf(path);
+      if (layout.narBytes !== info.narSize) throw corrupt(path, info.narSize, layout.narBytes);
+      this.#keep(path, layout);
+      return new LayoutReader(path, layout);
+    } catch (error) {
+      if (!isNotReadable(error)) throw error;
+      return new StreamedNarReader(path, info.narSize, openNar);
+    }
+  }
+
+  /** Forgets what it knows of files. */
+  close(): void {
+    clearTimeout(this.#idle);
+    this.#layouts.clear();
+    this.#heldBytes = 0;
+  }
+
+  #layoutOf(path: string): Promise<NarLayout> {
+    const kept = this.#layouts.get(path);
+    if (kept !== undefined) return Promise.resolve(kept);
+    let building = this.#building.get(path);
+    if (building === undefined) {
+      building = NarLayout.of(this.#components.fileOf?.(path) ?? path, {
+        files: { lstatSync, readdirSync, readlinkSync },
+        pause: () => turnOfTheLoop(),
+        caseHack: process.platform === 'darwin',
+      }).finally(() => this.#building.delete(path));
+      this.#building.set(path, building);
+    }
+    return building;
+  }
+
+  #keep(path: string, layout: NarLayout): void {
+    this.#drop(path);
+    this.#layouts.set(path, layout);
+    this.#heldBytes += layout.heldBytes;
+    for (const oldest of this.#layouts.keys()) {
+      if (this.#layouts.size <= MAX_LAYOUTS && this.#heldBytes <= MAX_LAYOUT_BYTES) break;
+      this.#drop(oldest);
+    }
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.close(), LAYOUT_IDLE_MS);
+    this.#idle.unref();
+  }
+
+  #drop(path: string): void {
+    this.#heldBytes -= this.#layouts.get(path)?.heldBytes ?? 0;
+    this.#layouts.delete(path);
+  }
+}
+
+function isNotReadable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && NOT_READABLE.has(String(error.code));
+}
+
+function corrupt(path: string, registered: number, found: number): NixError {
+  return new NixError(
+    'NIX_CORRUPT_PATH',
+    `${path} makes up ${found} bytes where ${registered} are registered; repair it with nix-store --repair-path.`,
+  );
+}
