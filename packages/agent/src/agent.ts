@@ -158,7 +158,15 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       fetcher: transfer,
       connections: new BuildConnections(clock, init.daemonSocket),
       roots,
-      keeper: new OutputKeeper({ self: net.self.peerId, clock, logger, roots, kept, signOutputs }),
+      keeper: new OutputKeeper({
+        self: net.self.peerId,
+        clock,
+        logger,
+        roots,
+        kept,
+        signOutputs,
+        announce: (paths) => transfer.announce(paths),
+      }),
       news: {
         speed: () => facts.speed(),
         emulated: () => facts.emulated(),

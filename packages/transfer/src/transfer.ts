@@ -5,6 +5,9 @@ import { type DataPlane, type DataPlaneCounters, type DataPlaneInit, LocalDataPl
 import { ThreadDataPlane } from './data-plane-thread.ts';
 import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } from './fetcher.ts';
 import type { WantedPath } from './holders.ts';
+import { Holdings, type HoldingsCounters } from './holdings/holdings.ts';
+import type { ProbableHolders } from './holdings/probable-holders.ts';
+import { daemonValidPaths } from './holdings/valid-paths.ts';
 import type { TransferNet } from './net.ts';
 import { agentVouchers, signingKeyName } from './path-info-verification.ts';
 import { TempRoots } from './roots/temp-roots.ts';
@@ -14,7 +17,7 @@ import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
 import { StoreServer } from './store-server.ts';
 import { BinaryCache, type BinaryCacheInit, type BinaryCacheState } from './substituter/binary-cache.ts';
-import { whoHas } from './who-has.ts';
+import { type WhoHasCounters, whoHas } from './who-has.ts';
 
 export interface TransferInit {
   /** The agent's state directory; only `cache/` below it is used. */
@@ -46,6 +49,8 @@ export interface TransferComponents {
 export interface TransferCounters extends DataPlaneCounters {
   /** Times a member sent a bad signature, hash or path info. */
   badPeers: number;
+  /** What members know of each other's holdings, and how well that answers. */
+  holdings: HoldingsCounters & WhoHasCounters;
 }
 
 /** Store paths between machines: this agent's side of serving, finding, fetching and signing. */
@@ -53,6 +58,8 @@ export interface Transfer {
   readonly events: Emitter<TransferEvents>;
   /** This machine's key, as `trusted-public-keys` has it: all that is served here to plain Nix is signed with it. */
   readonly publicKey: string;
+  /** What the members' summaries say about who has what. */
+  readonly holders: ProbableHolders;
   /** Undefined where the agent has no binary cache. */
   readonly binaryCache: BinaryCacheState | undefined;
   /** Begins to serve the own store to members, and to this machine's Nix. */
@@ -69,6 +76,8 @@ export interface Transfer {
   ): Promise<Map<string, string[]>>;
   /** See {@link signOutputs}. */
   signOutputs(paths: readonly string[]): Promise<PathInfo[]>;
+  /** These paths became valid here: members hear of them at once, not only when the watch finds them. */
+  announce(paths: readonly string[]): void;
   /** Bytes a second that a fetch from this member is expected to make, as measured; a guess where nothing was. */
   bytesPerSFrom(peerId: string): number;
   counters(): Promise<TransferCounters>;
@@ -89,6 +98,8 @@ class AgentTransfer implements Transfer {
   readonly #fetcher: Fetcher;
   readonly #roots: TempRoots;
   readonly #binaryCache: BinaryCache | undefined;
+  readonly #holdings: Holdings;
+  readonly #whoHas: WhoHasCounters = { questions: 0, savedQuestions: 0, wrongGuesses: 0 };
   readonly #rates: SourceRates = new MeasuredSourceRates();
   #badPeers = 0;
   #unsubscribe: (() => void) | undefined;
@@ -103,6 +114,13 @@ class AgentTransfer implements Transfer {
     this.#signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
     this.#client = new StoreClient(net);
     const store = daemonStoreReader(daemon);
+    this.#holdings = new Holdings({
+      self: identity.peerId,
+      net,
+      store: daemonValidPaths(daemon),
+      clock: systemClock,
+      logger,
+    });
     const daemonOptions = init.daemonSocket === undefined ? {} : { socketPath: init.daemonSocket };
     this.#roots = new TempRoots({ clock: systemClock, connect: () => DaemonClient.connect(daemonOptions) });
     this.#dataPlane = makeDataPlane(init, this.#client);
@@ -123,7 +141,7 @@ class AgentTransfer implements Transfer {
             net,
             store,
             client: this.#client,
-            holders: { of: () => [], ofHash: () => [], unknown: () => net.connectedMembers() },
+            holders: this.#holdings,
             bestFirst: (holders) => holders.toSorted((a, b) => this.#rates.rateOf(b) - this.#rates.rateOf(a)),
             vouchers,
             signingKey: this.#signingKey,
@@ -151,8 +169,13 @@ class AgentTransfer implements Transfer {
     return this.#binaryCache?.state;
   }
 
+  get holders(): ProbableHolders {
+    return this.#holdings;
+  }
+
   start(): void {
     this.#server.start();
+    this.#holdings.start();
     void this.#binaryCache?.start();
     this.#unsubscribe = this.#components.net.events.on('member-down', (peerId) => {
       this.#client.dropPeer(peerId);
@@ -173,8 +196,10 @@ class AgentTransfer implements Transfer {
     this.#dataPlane.prepare();
   }
 
-  fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult> {
-    return this.#fetcher.fetchClosure(wanted, options);
+  async fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult> {
+    const result = await this.#fetcher.fetchClosure(wanted, options);
+    this.announce(wanted.map(({ path }) => path));
+    return result;
   }
 
   whoHas(
@@ -182,7 +207,18 @@ class AgentTransfer implements Transfer {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<Map<string, string[]>> {
     const { net, logger } = this.#components;
-    return whoHas(paths, { net, logger, client: this.#client }, options);
+    const components = {
+      net,
+      logger,
+      client: this.#client,
+      summaries: this.#holdings,
+      counters: this.#whoHas,
+    };
+    return whoHas(paths, components, options);
+  }
+
+  announce(paths: readonly string[]): void {
+    this.#holdings.announce(paths);
   }
 
   signOutputs(paths: readonly string[]): Promise<PathInfo[]> {
@@ -194,7 +230,11 @@ class AgentTransfer implements Transfer {
   }
 
   async counters(): Promise<TransferCounters> {
-    return { ...(await this.#dataPlane.counters()), badPeers: this.#badPeers };
+    return {
+      ...(await this.#dataPlane.counters()),
+      badPeers: this.#badPeers,
+      holdings: { ...this.#holdings.counters(), ...this.#whoHas },
+    };
   }
 }
 

@@ -1,18 +1,32 @@
 import type { Logger } from '@mesh/net';
 import { HAVE_TIMEOUT_MS } from './constants.ts';
 import { messageOf } from './errors.ts';
+import type { ProbableHolders } from './holdings/probable-holders.ts';
 import type { TransferNet } from './net.ts';
 import type { StoreClient } from './store-client.ts';
+
+/** How well summaries answer. */
+export interface WhoHasCounters {
+  /** Questions asked of members. */
+  questions: number;
+  /** Members that did not have to be asked. */
+  savedQuestions: number;
+  /** Paths that a member's summary said it has, and it has not. */
+  wrongGuesses: number;
+}
 
 export interface WhoHasComponents {
   readonly net: Pick<TransferNet, 'connectedMembers'>;
   readonly client: Pick<StoreClient, 'have'>;
   readonly logger: Pick<Logger, 'debug'>;
+  /** Members are asked only for what their summaries say they have; without this, for everything. */
+  readonly summaries?: ProbableHolders;
+  readonly counters?: WhoHasCounters;
 }
 
 /**
- * Which connected members hold which of the paths: one batched question to each, all at once; who has not answered
- * within HAVE_TIMEOUT_MS counts as holding nothing. Paths that nobody has are left out.
+ * Which connected members hold which of the paths: one batched question to each that may hold some, all at once; who has not
+ * answered within HAVE_TIMEOUT_MS counts as holding nothing. Paths that nobody has are left out.
  */
 export async function whoHas(
   paths: readonly string[],
@@ -21,13 +35,23 @@ export async function whoHas(
 ): Promise<Map<string, string[]>> {
   const holders = new Map<string, string[]>();
   if (paths.length === 0) return holders;
-  const { net, client, logger } = components;
+  const { net, client, logger, summaries, counters } = components;
+  const connected = net.connectedMembers();
+  const unknown = summaries?.unknown() ?? connected;
+  const questions = new Map<string, readonly string[]>(unknown.map((peerId) => [peerId, paths]));
+  for (const [peerId, probable] of probablePaths(paths, summaries)) questions.set(peerId, probable);
+  if (counters !== undefined) {
+    counters.questions += questions.size;
+    counters.savedQuestions += connected.length - questions.size;
+  }
   await Promise.all(
-    net.connectedMembers().map(async (peerId) => {
+    [...questions].map(async ([peerId, asked]) => {
       const timeout = AbortSignal.timeout(HAVE_TIMEOUT_MS);
       const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
       try {
-        for (const path of await client.have(peerId, paths, { signal })) {
+        const had = await client.have(peerId, asked, { signal });
+        if (counters !== undefined && asked !== paths) counters.wrongGuesses += asked.length - had.size;
+        for (const path of had) {
           const known = holders.get(path);
           if (known === undefined) holders.set(path, [peerId]);
           else known.push(peerId);
@@ -39,4 +63,21 @@ export async function whoHas(
     }),
   );
   return holders;
+}
+
+/** By member, what its summary says it has. */
+function probablePaths(
+  paths: readonly string[],
+  summaries: ProbableHolders | undefined,
+): Map<string, string[]> {
+  const probable = new Map<string, string[]>();
+  if (summaries === undefined) return probable;
+  for (const path of paths) {
+    for (const peerId of summaries.of(path)) {
+      const known = probable.get(peerId);
+      if (known === undefined) probable.set(peerId, [path]);
+      else known.push(path);
+    }
+  }
+  return probable;
 }

@@ -7,6 +7,7 @@ export * from './frame.ts';
 export * from './gossip.ts';
 export * from './hello.ts';
 export * from './history.ts';
+export * from './holdings.ts';
 export * from './job-event.ts';
 export * from './join.ts';
 export * from './node-record.ts';

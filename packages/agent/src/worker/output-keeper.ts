@@ -11,6 +11,8 @@ export interface OutputKeeperComponents {
   roots: OutputRoots;
   /** Where results for other homes stay when those are done with them. */
   kept: Pick<KeptResults, 'keep' | 'used'>;
+  /** Tells members that these paths are here. */
+  announce(paths: readonly string[]): void;
   /** Signs paths built here with this machine's key. */
   signOutputs(paths: string[]): Promise<void>;
 }
@@ -30,6 +32,7 @@ export class OutputKeeper {
   }
 
   keep(home: string, paths: readonly string[]): void {
+    this.#components.announce(paths);
     this.#waiting.set(home, [...(this.#waiting.get(home) ?? []), ...paths]);
     this.#timer ??= this.#components.clock.after(KEEP_DELAY_MS, () => this.#keepAll());
   }

@@ -1,3 +1,4 @@
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { BasicDerivation } from '../basic-derivation.ts';
 import { NixError } from '../errors.ts';
 import { NarParser } from '../nar-parser.ts';
@@ -13,7 +14,7 @@ import {
 } from './answers.ts';
 import { DaemonCall } from './call.ts';
 import { type ConnectionOptions, DaemonConnection, type Exchange, type Trust } from './connection.ts';
-import { DEFAULT_SOCKET_PATH, Operation } from './constants.ts';
+import { DEFAULT_SOCKET_PATH, Operation, PATHS_PER_TURN } from './constants.ts';
 import { type Chunks, sendFramed } from './framed.ts';
 import { daemonError, type Emit } from './messages.ts';
 import type { AddedPath, AddOptions, BuildMode, DaemonOptions, DerivedPath } from './requests.ts';
@@ -118,6 +119,21 @@ export class DaemonClient {
       request.queryValidPathsRequest([...paths], substitute),
       async ({ reader }) => new Set(await reader.storePaths()),
     );
+  }
+
+  /**
+   * Every valid path, one by one as the answer is read, so that a large store needs no memory; the event loop turns now and then.
+   * @param begin told how many paths follow, returns what takes each
+   */
+  queryAllValidPaths(begin: (count: number) => (path: string) => void): DaemonCall<void> {
+    return this.#ask(request.plainRequest(Operation.QueryAllValidPaths), async ({ reader }) => {
+      const count = await reader.count();
+      const take = begin(count);
+      for (let read = 1; read <= count; read++) {
+        take(await reader.storePath());
+        if (read % PATHS_PER_TURN === 0) await turnOfTheLoop();
+      }
+    });
   }
 
   /** What the store knows of a path; undefined where it is not valid. */

@@ -58,6 +58,11 @@ export function setOptionsRequest(options: DaemonOptions): Uint8Array {
     .take();
 }
 
+/** For operations without arguments. */
+export function plainRequest(operation: number): Uint8Array {
+  return new WireWriter().u64(operation).take();
+}
+
 /** For operations with a store path as their only argument. */
 export function pathRequest(operation: number, path: string): Uint8Array {
   return new WireWriter().u64(operation).storePath(path).take();
