@@ -34,14 +34,17 @@ export class StoreClient {
   async have(peerId: string, paths: readonly string[], options: RequestOptions = {}): Promise<Set<string>> {
     const asked = new Set(paths);
     const valid = new Set<string>();
+    const parts: Promise<void>[] = [];
     for (let start = 0; start < paths.length; start += STORE_MAX_PATHS) {
       const part = paths.slice(start, start + STORE_MAX_PATHS);
-      await this.#ask(peerId, { type: 'have', paths: part }, options, (response) => {
+      const answer = this.#ask(peerId, { type: 'have', paths: part }, options, (response) => {
         if (response.type !== 'have') return 'unexpected';
         for (const path of response.valid) if (asked.has(path)) valid.add(path);
         return 'complete';
       });
+      parts.push(answer);
     }
+    await Promise.all(parts);
     return valid;
   }
 
