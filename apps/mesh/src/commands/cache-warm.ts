@@ -4,6 +4,7 @@ import { type BuildFlags, checkEvaluationFlags } from '../build/options.ts';
 import { storePathArgument } from '../cache/store-path-argument.ts';
 import { ask } from '../control/port.ts';
 import { CliError, EXIT, usageError } from '../errors.ts';
+import { fetchText } from '../render/fetch-text.ts';
 import { formatBytes, plural, safeLine } from '../render/text.ts';
 import { type CommonFlags, printJson, printNote, printOut, runningAgent } from './io.ts';
 
@@ -101,7 +102,7 @@ function progressLines(stream: NodeJS.WriteStream): { progress(progress: FetchPr
   let open = false;
   return {
     progress(progress) {
-      const line = progressText(progress);
+      const line = fetchText(progress);
       if (stream.isTTY) {
         stream.write(`\r\u001b[K${line}`);
         open = true;
@@ -114,9 +115,4 @@ function progressLines(stream: NodeJS.WriteStream): { progress(progress: FetchPr
       if (open) stream.write('\r\u001b[K');
     },
   };
-}
-
-function progressText({ pathsDone, pathsTotal, bytesDone, bytesTotal, bytesPerS }: FetchProgress): string {
-  const bytes = `${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)}`;
-  return `${pathsDone}/${pathsTotal} paths, ${bytes}, ${formatBytes(Math.round(bytesPerS))}/s`;
 }
