@@ -268,6 +268,27 @@ describe('operations', () => {
     client.close();
   });
 
+  test('all valid paths come one by one, more than fit into one turn of the event loop', async () => {
+    const paths = Array.from({ length: 2_500 }, (_, i) => PATH.replace('-bar', `-bar-${i}`));
+    const { daemon, client } = await connected(wire(LAST, paths.length, ...paths, LAST, 1));
+    await using _ = daemon;
+    const seen: string[] = [];
+    let turns = 0;
+    const counter = setInterval(() => {
+      turns += 1;
+    }, 0);
+    await client.queryAllValidPaths((count) => {
+      expect(count).toBe(paths.length);
+      return (path) => seen.push(path);
+    });
+    clearInterval(counter);
+    expect(seen).toEqual(paths);
+    expect(turns).toBeGreaterThan(0);
+    expect(await client.isValidPath(PATH)).toBe(true);
+    await expectSent(daemon, wire(23), wire(1, PATH));
+    client.close();
+  });
+
   test('what cannot be a hash part is never sent', async () => {
     const { daemon, client } = await connected(Buffer.alloc(0));
     await using _ = daemon;
