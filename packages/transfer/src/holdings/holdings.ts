@@ -194,7 +194,7 @@ export class Holdings implements ProbableHolders {
     // Where telling fails, the channel is broken, and hearing fails too.
     conversation.teller.run().catch(() => undefined);
     try {
-      for await (const message of channel) await this.#hear(conversation, message);
+      for await (const message of channel) this.#hear(conversation, message);
       await channel.end();
     } catch (error) {
       channel.abort(error instanceof Error ? error : new Error(messageOf(error)));
@@ -209,7 +209,7 @@ export class Holdings implements ProbableHolders {
     }
   }
 
-  async #hear({ channel, teller }: Conversation, message: HoldingsMessage): Promise<void> {
+  #hear({ channel, teller }: Conversation, message: HoldingsMessage): void {
     const { peerId } = channel;
     const { net, logger } = this.#components;
     if (this.#conversations.get(peerId)?.channel !== channel) return;
@@ -239,7 +239,8 @@ export class Holdings implements ProbableHolders {
         { peerId, reason: verdict },
         'what a member holds is asked each time: its summary is not kept',
       );
-      await channel.send({ type: 'refused', reason: verdict });
+      // Not waited for: both may refuse, and each must go on reading. A channel that broke ends the reading too.
+      channel.send({ type: 'refused', reason: verdict }).catch(() => undefined);
     }
   }
 }
