@@ -1,10 +1,11 @@
 /**
- * A member with nothing but network and transfer, for end-to-end tests inside a host: `node … transfer-host.ts NAME STATE_DIR SOCKET`.
- * Answers one JSON question per connection to its Unix socket.
+ * A member with nothing but network and transfer, for end-to-end tests inside a host: `node … transfer-host.ts NAME STATE_DIR SOCKET
+ * [--mdns]`.
+ * Answers one JSON question per connection to its Unix socket. Warnings go to the standard error output, one JSON line each.
  */
 import { createServer } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { createNet, silentLogger } from '@mesh/net';
+import { createNet, type Logger, silentLogger } from '@mesh/net';
 import { DaemonPool } from '@mesh/nix';
 import { messageOf } from '../errors.ts';
 import type { BadPeer } from '../fetcher.ts';
@@ -20,16 +21,22 @@ export type TransferQuestion =
   | { readonly ask: 'sign'; readonly paths: readonly string[] }
   | { readonly ask: 'state' };
 
-const [name = '', stateDir = '', socketPath = ''] = process.argv.slice(2);
+const [name = '', stateDir = '', socketPath = '', ...flags] = process.argv.slice(2);
 const net = await createNet({
   stateDir,
   name,
-  discovery: { mdns: false },
+  discovery: { mdns: flags.includes('--mdns') },
   peers: [],
   agentVersion: 'test',
 })({ logger: silentLogger });
 const daemon = new DaemonPool();
-const transfer = createTransfer({ stateDir })({ net, daemon, identity: net.identity, logger: silentLogger });
+const warn = (details: object | string, message?: string) => {
+  const { err, ...fields } =
+    typeof details === 'string' ? { err: undefined } : { err: undefined, ...details };
+  console.error(JSON.stringify({ ...fields, message: message ?? details, reason: err && messageOf(err) }));
+};
+const logger: Logger = { ...silentLogger, warn, error: warn };
+const transfer = createTransfer({ stateDir })({ net, daemon, identity: net.identity, logger });
 const faults: BadPeer[] = [];
 transfer.events.on('bad-peer', (fault) => faults.push(fault));
 transfer.start();
