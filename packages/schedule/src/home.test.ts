@@ -18,7 +18,7 @@ import {
   up,
 } from './home-scenario.ts';
 import { machine } from './machine-selector.ts';
-import type { DerivationNode } from './types.ts';
+import type { DerivationNode, DerivationNode } from './types.ts';
 
 beforeEach(newHome);
 
@@ -123,6 +123,32 @@ describe('who may build', () => {
     clock.now = 60_000;
     expect(of('job-finished', after({ type: 'tick' }))).toEqual([]);
     expect(grants(after(steal('a')))).toEqual(['x <- a']);
+  });
+});
+
+describe('what somebody outside the mesh has', () => {
+  const offered = (heldBy?: string[]) =>
+    node('offered', [], { place: 'substitute', ...(heldBy && { heldBy }) });
+
+  it.each([
+    ['before', (needs: DerivationNode, held: DerivationNode) => [held, needs]],
+    ['after', (needs: DerivationNode, held: DerivationNode) => [needs, held]],
+  ])('is built by nobody and keeps nothing waiting, described %s what needs it', (_when, order) => {
+    after(up('h'), up('a'), steal('a'));
+    expect(grants(after(...job(order(node('1', ['offered']), offered(['upstream'])))))).toEqual(['1 <- a']);
+    expect(grants(after(steal('h')))).toEqual([]);
+  });
+
+  it('is fetched at home once it turned out that a worker cannot get it', () => {
+    after(up('h'), up('a'), steal('a'), ...job([node('1', ['offered']), offered(['upstream'])]));
+    const effects = after({ type: 'outputs-lost', drvPath: 'offered' }, steal('h'));
+    expect(of('derivation-lost', effects)).toMatchObject([{ drvPath: 'offered' }]);
+    expect(grants(effects)).toEqual(['offered <- h']);
+  });
+
+  it('is fetched at home where another job says so', () => {
+    after(up('h'), up('a'), steal('a'), ...job([node('1', ['offered']), offered(['upstream'])]));
+    expect(grants(after(steal('h'), ...job([offered()], {}, 'k')))).toEqual(['offered <- h']);
   });
 });
 

@@ -6,7 +6,7 @@ import { type Derivation, isFinished, type Job, type Step } from './home-state.t
 import { endIfDone, endJob, fail, rebuildIfNeeded, skipDependants } from './outcomes.ts';
 import { claimAll } from './ownership.ts';
 import { plausiblePrediction } from './plausible.ts';
-import { classFor, enqueue, enterClass, reclass } from './ready-queue.ts';
+import { classFor, consider, enqueue, enterClass, reclass } from './ready-queue.ts';
 import type { DerivationNode, DrvPath, JobId, JobOptions } from './types.ts';
 
 /** Carries out what happens to a job. */
@@ -68,7 +68,12 @@ function addDerivations(step: Step, job: Job, nodes: readonly DerivationNode[]):
   for (const node of nodes) {
     const known = state.graph.get(node.drvPath);
     if (known === undefined) added.push(addDerivation(step, job, plausiblePrediction(node)));
-    else join(step, job, known);
+    else {
+      // Whoever describes it without them does not count on them any more.
+      if (node.heldBy === undefined)
+        for (const holder of known.node.heldBy ?? []) known.holders.delete(holder);
+      join(step, job, known);
+    }
   }
   claimAll(
     step,
@@ -83,6 +88,7 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
   const jobs = new Set<JobId>();
   const avoid = new Set(node.avoid);
   const dependencies = new Set(node.dependencies);
+  const isHeld = node.heldBy !== undefined;
   const derivation: Derivation = {
     drvPath: node.drvPath,
     predictedMs: shortestMs(state, node),
@@ -93,7 +99,7 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     node,
     age: state.nextAge++,
     jobs,
-    status: 'waiting',
+    status: isHeld ? 'built' : 'waiting',
     blockers: 0,
     attempt: 0,
     failures: 0,
@@ -107,13 +113,15 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     local: new Map(),
     localBytes: 0,
     claim: { stamp: 0, settled: false, deferredTo: undefined },
-    holders: new Set(),
-    outputBytes: 0,
+    holders: new Set(node.heldBy),
+    outputBytes: isHeld ? (node.history?.outputBytes ?? 0) : 0,
     hashes: undefined,
     outcome: undefined,
   };
-  enterClass(derivation, derivation.work);
+  if (!isHeld) enterClass(derivation, derivation.work);
   state.graph.add(derivation, node.dependencies);
+  // What came before it, and needs it, does not wait for it.
+  if (isHeld) for (const dependant of derivation.dependants) unblock(step, dependant);
   derivation.blockers = dependencies.size;
   for (const dependency of derivation.dependencies) if (dependency.status === 'built') derivation.blockers--;
   join(step, job, derivation);
@@ -125,6 +133,11 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     if (dependency.status === 'failed' || dependency.status === 'skipped') skipDependants(step, dependency);
   }
   return derivation;
+}
+
+function unblock(step: Step, derivation: Derivation): void {
+  derivation.blockers--;
+  consider(step, derivation);
 }
 
 /** Takes over what is predicted now; what is built or being built keeps the prediction it was placed by. */

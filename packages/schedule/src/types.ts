@@ -33,6 +33,11 @@ export interface DerivationNode {
   readonly history?: BuildHistory | undefined;
   /** Store paths; may be empty where they are not known before the build (content-addressed). */
   readonly outputs: readonly string[];
+  /**
+   * Who has its outputs already, or that substituters have them (any word that is no peer id): it counts as built until they turn out
+   * to be lost.
+   */
+  readonly heldBy?: readonly PeerId[];
   /** Workers that get it only where no other can: they said they had its outputs and could not give them. */
   readonly avoid?: readonly PeerId[];
 }
