@@ -19,8 +19,13 @@ export const MAX_TOLD_SOURCES = 64;
 /** Messages of a lease: which one, and which attempt at its derivation. */
 const lease = { lease: id, attempt: count };
 
-/** An input path of a derivation and the members known to hold it. */
-export const inputSchema = v.object({ path, holders: v.pipe(v.array(id), v.maxLength(64)) });
+/** An input path of a derivation and the members known to hold it, possibly none. */
+export const inputSchema = v.object({
+  path,
+  holders: v.pipe(v.array(id), v.maxLength(64)),
+  /** Nobody built it for this job: the worker's own substituters may have it as well, and be nearer. */
+  upstream: v.optional(v.boolean()),
+});
 export type LeaseInput = v.InferOutput<typeof inputSchema>;
 
 export const leaseMessageSchema = v.object({
@@ -154,7 +159,7 @@ export const workerMessageSchema = v.variant('type', [
     ...lease,
     reason: v.picklist(['revoked', 'busy', 'machine']),
     detail: v.pipe(v.string(), v.maxLength(4_096)),
-    /** Inputs that no member could give. */
+    /** Inputs that neither a member nor a substituter of this machine could give. */
     missing: v.optional(v.pipe(v.array(path), v.maxLength(10_000)), []),
   }),
   v.object({

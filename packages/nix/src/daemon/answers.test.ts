@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readBuildResult, readMissing, readPathInfo } from './answers.ts';
+import { readBuildResult, readMissing, readPathInfo, readSubstitutableInfos } from './answers.ts';
 import { FEATURE_REALISATION_WITH_PATH } from './constants.ts';
 import { wire } from './testing/wire-bytes.ts';
 import { WireReader } from './wire-reader.ts';
@@ -155,4 +155,13 @@ test('what is missing comes as three sets and two sizes', async () => {
     downloadSize: 10,
     narSize: 20,
   });
+});
+
+test('what substituters say: deriver and sizes may be missing', async () => {
+  const path = (name: string): string => `/nix/store/${HASH}-${name}`;
+  const bytes = wire(2, path('a'), path('a.drv'), 1, path('b'), 100, 300, path('b'), '', 0, 0, 0);
+  expect(await readSubstitutableInfos(readerOf(bytes))).toEqual([
+    { path: path('a'), references: [path('b')], downloadBytes: 100, narBytes: 300 },
+    { path: path('b'), references: [], downloadBytes: 0, narBytes: 0 },
+  ]);
 });

@@ -111,6 +111,28 @@ export async function readBuildResult(reader: WireReader, handshake: Handshake):
   };
 }
 
+/** What a substituter says of a path. */
+export interface SubstitutableInfo {
+  readonly path: string;
+  readonly references: readonly string[];
+  /** Bytes to download; 0 where the substituter does not say. */
+  readonly downloadBytes: number;
+  /** Bytes it unpacks to; 0 where the substituter does not say. */
+  readonly narBytes: number;
+}
+
+export async function readSubstitutableInfos(reader: WireReader): Promise<SubstitutableInfo[]> {
+  const infos: SubstitutableInfo[] = [];
+  for (let left = await reader.count(); left > 0; left--) {
+    const path = await reader.storePath();
+    // The deriver: substituters need not know it, and nothing here asks for it.
+    await reader.string();
+    const references = await reader.storePaths();
+    infos.push({ path, references, downloadBytes: await reader.u64(), narBytes: await reader.u64() });
+  }
+  return infos;
+}
+
 export async function readMissing(reader: WireReader): Promise<Missing> {
   return {
     willBuild: await reader.storePaths(),

@@ -11,6 +11,8 @@ import {
   readBuildResult,
   readMissing,
   readPathInfo,
+  readSubstitutableInfos,
+  type SubstitutableInfo,
 } from './answers.ts';
 import { DaemonCall } from './call.ts';
 import { type ConnectionOptions, DaemonConnection, type Exchange, type Trust } from './connection.ts';
@@ -173,6 +175,13 @@ export class DaemonClient {
   /** What would have to be built and fetched to have these. */
   queryMissing(wanted: Iterable<DerivedPath>): DaemonCall<Missing> {
     return this.#ask(request.queryMissingRequest([...wanted]), ({ reader }) => readMissing(reader));
+  }
+
+  /** What this daemon's substituters say of the paths, one path after the other; those they do not have are left out. */
+  querySubstitutablePathInfos(paths: Iterable<string>): DaemonCall<SubstitutableInfo[]> {
+    return this.#ask(request.querySubstitutablePathInfosRequest([...paths]), ({ reader }) =>
+      readSubstitutableInfos(reader),
+    );
   }
 
   /** Keeps the path from garbage collection while this connection lives. The path need not exist yet. */

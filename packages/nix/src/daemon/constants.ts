@@ -29,6 +29,7 @@ export const Operation = {
   QueryAllValidPaths: 23,
   QueryPathInfo: 26,
   QueryPathFromHashPart: 29,
+  QuerySubstitutablePathInfos: 30,
   QueryValidPaths: 31,
   BuildDerivation: 36,
   AddSignatures: 37,

@@ -1,4 +1,10 @@
-export { type BuildResult, type BuildStatus, isSuccess, type Missing } from './answers.ts';
+export {
+  type BuildResult,
+  type BuildStatus,
+  isSuccess,
+  type Missing,
+  type SubstitutableInfo,
+} from './answers.ts';
 export { DaemonCall } from './call.ts';
 export { type AddedItem, type ConnectOptions, DaemonClient, type KeyedBuildResult } from './client.ts';
 export type { Trust } from './connection.ts';

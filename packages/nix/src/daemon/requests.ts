@@ -85,6 +85,13 @@ export function queryValidPathsRequest(paths: readonly string[], substitute: boo
   return new WireWriter().u64(Operation.QueryValidPaths).storePaths(paths).flag(substitute).take();
 }
 
+/** Every path goes with a content address, empty where it has none. */
+export function querySubstitutablePathInfosRequest(paths: readonly string[]): Uint8Array {
+  const request = new WireWriter().u64(Operation.QuerySubstitutablePathInfos).u64(paths.length);
+  for (const path of paths) request.storePath(path).string('');
+  return request.take();
+}
+
 export function queryMissingRequest(wanted: readonly DerivedPath[]): Uint8Array {
   return new WireWriter().u64(Operation.QueryMissing).strings(wanted.map(wireDerivedPath)).take();
 }
