@@ -18,7 +18,7 @@ import {
   up,
 } from './home-scenario.ts';
 import { machine } from './machine-selector.ts';
-import type { DerivationNode, DerivationNode } from './types.ts';
+import type { DerivationNode } from './types.ts';
 
 beforeEach(newHome);
 
