@@ -3,6 +3,7 @@ import { IDLE_THREAD_MS } from './constants.ts';
 import type { DataPlane, DataPlaneCounters, DataPlaneInit } from './data-plane.ts';
 import { messageOf, TransferError } from './errors.ts';
 import type { ImportItem, ImportOptions } from './import/import.ts';
+import { hearImportNote } from './import/import-notes.ts';
 import type { TicketAsker } from './side-channel/nar-connections.ts';
 import type { NarTicket } from './side-channel/nar-server.ts';
 import type { NarWish } from './substituter/nar-streams.ts';
@@ -61,10 +62,9 @@ export class ThreadDataPlane implements DataPlane {
     return this.#use((calls) => calls.call<NarTicket>('issueTicket', peerId));
   }
 
-  async import(items: readonly ImportItem[], { signal, onPath }: ImportOptions): Promise<void> {
-    await this.#use((calls) =>
-      calls.call('import', items, { signal, onNote: (index) => onPath(items[index as number]!) }),
-    );
+  async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
+    const onNote = (note: unknown) => hearImportNote(note, items, options);
+    await this.#use((calls) => calls.call('import', items, { signal: options.signal, onNote }));
   }
 
   async *openNar(wish: NarWish, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {

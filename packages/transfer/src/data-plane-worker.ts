@@ -2,6 +2,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { DataPlaneInit } from './data-plane.ts';
 import { LocalDataPlane } from './data-plane.ts';
 import type { ImportItem } from './import/import.ts';
+import { importNotes } from './import/import-notes.ts';
 import type { NarEndpoint } from './side-channel/dial.ts';
 import { THREAD_CREDIT_BYTES } from './substituter/constants.ts';
 import type { NarWish } from './substituter/nar-streams.ts';
@@ -19,7 +20,7 @@ const plane = new LocalDataPlane(workerData as DataPlaneInit, {
 const main = new ThreadCalls(parentPort, {
   issueTicket: (peerId: string) => plane.issueTicket(peerId),
   import: (items: ImportItem[], { signal, notify }) =>
-    plane.import(items, { signal, onPath: (item) => notify(items.indexOf(item)) }),
+    plane.import(items, importNotes(items, signal, notify)),
   sendNar: ({ wish, port }: { wish: NarWish; port: MessagePort }, { signal }) =>
     sendBytes(port, plane.openNar(wish, signal), THREAD_CREDIT_BYTES),
   dropPeer: async (peerId: string) => plane.dropPeer(peerId),

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { DaemonClient, DaemonPool } from '@mesh/nix';
 import { DAEMON_IMPORT_BYTES, DAEMON_IMPORT_PATHS } from './constants.ts';
 import { Gateway } from './gateway.ts';
@@ -10,15 +11,18 @@ import {
   type StoreImporter,
 } from './import/import.ts';
 import { nixCopyImporter } from './import/nix-copy-importer.ts';
+import { WINDOW_BUDGET_BYTES } from './pieces/limits.ts';
+import type { NarReport } from './pieces/nar-report.ts';
+import { PartialNars } from './pieces/partial-nars.ts';
+import { PieceNars } from './pieces/piece-nars.ts';
+import { WindowBudget } from './pieces/window-budget.ts';
 import { TempRoots } from './roots/temp-roots.ts';
 import { daemonNars } from './side-channel/daemon-nars.ts';
 import { NarConnections, type TicketAsker } from './side-channel/nar-connections.ts';
 import { NarServer, type NarServerCounters, type NarTicket } from './side-channel/nar-server.ts';
 import { StoreNars } from './side-channel/store-nars.ts';
-import { type PeerNars, wholeNars } from './side-channel/whole-nars.ts';
 import { LocalNars } from './substituter/local-nars.ts';
 import type { NarStreams, NarWish } from './substituter/nar-streams.ts';
-import { verifiedNar } from './verified-nar.ts';
 
 /** Everything that touches the bytes of NARs, serving and fetching. */
 export interface DataPlane extends NarStreams {
@@ -85,6 +89,8 @@ export class LocalDataPlane implements DataPlane {
   readonly #gateway: Gateway;
   readonly #daemon: StoreImporter;
   readonly #nixCopy: StoreImporter;
+  readonly #partials: PartialNars;
+  readonly #reports = new WeakMap<ImportItem, (report: NarReport) => void>();
   #fetchedBytes = 0;
   #fetchedPaths = 0;
 
@@ -99,16 +105,29 @@ export class LocalDataPlane implements DataPlane {
       openNar: daemonNars(this.#servingPool),
     });
     const shelf = this.#storeNars;
+    this.#partials = new PartialNars({
+      shelf,
+      isValid: (path) => this.#servingPool.use(async (daemon) => daemon.isValidPath(path)),
+    });
     this.#server = new NarServer(
       {
         ...(init.listenHost === undefined ? {} : { host: init.listenHost }),
         ...(init.listenPort === undefined ? {} : { port: init.listenPort }),
       },
-      { shelf, now: components.now },
+      { shelf: this.#partials, board: this.#partials, now: components.now },
     );
     this.#peers = new NarConnections(components.askTicket);
     this.#nars = new LocalNars(shelf, this.#peers);
-    const open = openVerifiedFrom(wholeNars(this.#peers));
+    const pieces = new PieceNars({
+      peers: this.#peers,
+      budget: new WindowBudget(WINDOW_BUDGET_BYTES),
+      directory: join(init.cacheDir, 'spool'),
+      partials: this.#partials,
+      now: components.now,
+      random: Math.random,
+    });
+    const open: OpenVerified = (item, signal) =>
+      pieces.open(item, signal, (report) => this.#reports.get(item)?.(report));
     this.#gateway = new Gateway(open);
     this.#daemon = daemonImporter(this.#importingPool, open);
     this.#nixCopy = nixCopyImporter({ cacheDir: init.cacheDir, ...socket }, this.#gateway);
@@ -124,11 +143,13 @@ export class LocalDataPlane implements DataPlane {
 
   async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
     const importer = goesToDaemon(items) ? this.#daemon : this.#nixCopy;
+    for (const item of items) this.#reports.set(item, (report) => options.onReport?.(item, report));
     await importer.import(items, {
       signal: options.signal,
       onPath: (item) => {
         this.#fetchedBytes += item.info.narSize;
         this.#fetchedPaths += 1;
+        this.#partials.valid(item.info.path);
         options.onPath(item);
       },
     });
@@ -160,11 +181,6 @@ export class LocalDataPlane implements DataPlane {
     this.#servingPool.close();
     this.#importingPool.close();
   }
-}
-
-/** NARs of peers, checked against the signed infos of the items. */
-export function openVerifiedFrom(peers: PeerNars): OpenVerified {
-  return (item, signal) => verifiedNar(peers.openNar(item.peer, item.info, signal), item.info, item.peer);
 }
 
 /** Whether the kept daemon connection is the better way. */

@@ -37,6 +37,7 @@ describe('fetching a closure', () => {
       fetchedPaths: 2,
       fetchedBytes: bytes,
       sources: [{ peer: alpha.peerId, bytes }],
+      resentBytes: 0,
     });
   });
 

@@ -1,14 +1,18 @@
 import type { Emitter, Logger } from '@mesh/net';
 import { missingPart, type ToldClosure } from './closure-plan.ts';
 import type { DataPlane } from './data-plane.ts';
-import { isPeerFault, messageOf, TransferError, type TransferErrorCode } from './errors.ts';
+import { isPeerFault, TransferError, type TransferErrorCode } from './errors.ts';
 import { FetchMeter, type FetchProgress } from './fetch-progress.ts';
 import { Holders, type WantedPath } from './holders.ts';
+import type { ProbableHolders } from './holdings/probable-holders.ts';
 import { type ImportItem, narBytes } from './import/import.ts';
+import { findLargeSources } from './large-sources.ts';
 import type { TransferNet } from './net.ts';
 import type { Vouchers } from './path-info-verification.ts';
+import type { NarReport } from './pieces/nar-report.ts';
 import { rootPlan } from './roots/fetch-roots.ts';
 import type { RootHold, TempRoots } from './roots/temp-roots.ts';
+import type { SourceRates } from './source-rates.ts';
 import type { StoreClient } from './store-client.ts';
 import type { StoreReader } from './store-reader.ts';
 import { untilAborted } from './until-aborted.ts';
@@ -40,6 +44,8 @@ export interface FetchResult {
   readonly fetchedBytes: number;
   /** Who gave how much: peer ids and NAR bytes. */
   readonly sources: { readonly peer: string; readonly bytes: number }[];
+  /** Of these, bytes that came though their part came from elsewhere too. */
+  readonly resentBytes: number;
 }
 
 export interface FetcherComponents {
@@ -47,9 +53,13 @@ export interface FetcherComponents {
   readonly store: StoreReader;
   /** Keeps what a fetch relies on, and what came of it, from garbage collection. Without, nothing is kept. */
   readonly roots?: Pick<TempRoots, 'hold'>;
-  readonly client: Pick<StoreClient, 'have' | 'closureInfos' | 'label'>;
+  readonly client: Pick<StoreClient, 'have' | 'closureInfos' | 'pathInfos' | 'label'>;
   readonly dataPlane: Pick<DataPlane, 'import' | 'prepare'>;
   readonly vouchers: Vouchers;
+  /** How fast members are; without, all are taken for the same. */
+  readonly rates?: SourceRates;
+  /** Who probably has what; without, everybody connected is asked. */
+  readonly probable?: ProbableHolders;
   readonly events: Emitter<TransferEvents>;
   readonly logger: Pick<Logger, 'debug' | 'warn'>;
   /** Monotonic, milliseconds; the system's own where nothing is said. */
@@ -123,8 +133,13 @@ class FetchRun implements Disposable {
   /** Why the last peer was ruled out, for the message when nobody is left. */
   #lastFault: TransferError | undefined;
   readonly #meter: FetchMeter | undefined;
+  /** Paths of which several members together gave something else than was signed. */
+  readonly #alone = new Set<string>();
+  /** Peer, path and code of what was told of. */
+  readonly #told = new Set<string>();
   #fetchedPaths = 0;
   #fetchedBytes = 0;
+  #resentBytes = 0;
 
   constructor(components: FetcherComponents, wanted: readonly WantedPath[], options: FetchOptions) {
     this.#components = components;
@@ -156,7 +171,18 @@ class FetchRun implements Disposable {
     );
     const items = new Map<string, ImportItem>();
     for (const item of shares.flat()) if (!items.has(item.info.path)) items.set(item.info.path, item);
-    return [...items.values()];
+    return this.#fromEverybody([...items.values()]);
+  }
+
+  /** The items, the large ones with others that have the same. */
+  async #fromEverybody(items: ImportItem[]): Promise<ImportItem[]> {
+    const sources = await findLargeSources(items, this.#components, signalOf(this.#options));
+    return items.map((item) => {
+      const { path } = item.info;
+      const others = sources.get(path)?.filter(({ peer }) => !this.#holders.isRuledOut(peer.peerId, path));
+      if (others === undefined) return item;
+      return { ...item, sources: others, ...(this.#alone.has(path) ? { alone: true } : {}) };
+    });
   }
 
   async import(items: readonly ImportItem[]): Promise<void> {
@@ -165,7 +191,8 @@ class FetchRun implements Disposable {
     try {
       await this.#components.dataPlane.import(items, {
         signal: this.#options.signal ?? new AbortController().signal,
-        onPath: (item) => this.#came(item),
+        onPath: (item) => this.#pathCame(item),
+        onReport: (_item, report) => this.#hear(report),
       });
     } catch (error) {
       this.#options.signal?.throwIfAborted();
@@ -183,15 +210,27 @@ class FetchRun implements Disposable {
       fetchedPaths: this.#fetchedPaths,
       fetchedBytes: this.#fetchedBytes,
       sources: [...this.#bytesOf].map(([peer, bytes]) => ({ peer, bytes })),
+      resentBytes: this.#resentBytes,
     };
   }
 
-  #came({ info, peer }: ImportItem): void {
+  #pathCame({ info }: ImportItem): void {
     this.#fetchedPaths += 1;
     this.#fetchedBytes += info.narSize;
-    this.#bytesOf.set(peer.peerId, (this.#bytesOf.get(peer.peerId) ?? 0) + info.narSize);
-    this.#meter?.came(peer.peerId, info.narSize);
     this.#meter?.pathCame();
+  }
+
+  #hear({ shares, resentBytes, faults }: NarReport): void {
+    this.#resentBytes += resentBytes;
+    for (const { peer, bytes, ms } of shares) {
+      this.#bytesOf.set(peer, (this.#bytesOf.get(peer) ?? 0) + bytes);
+      this.#meter?.came(peer, bytes);
+      this.#components.rates?.observed(peer, bytes, ms);
+    }
+    for (const fault of faults) {
+      this.#holders.rule(fault.peerId, fault.path);
+      this.#tell(fault);
+    }
   }
 
   /** Who is asked for what; members nobody named are asked what they have where the named ones are of no use. */
@@ -227,12 +266,23 @@ class FetchRun implements Disposable {
 
   #ruleOut(error: TransferError & { peerId: string }, roots: readonly string[]): void {
     this.#lastFault = error;
-    for (const root of roots) this.#holders.rule(error.peerId, root);
-    const { logger, events } = this.#components;
     const { peerId, path, code, message } = error;
+    for (const root of roots) this.#holders.rule(peerId, root);
+    if (path !== undefined) {
+      this.#holders.rule(peerId, path);
+      if (code === 'TRANSFER_BAD_HASH' || code === 'TRANSFER_SIDE_CHANNEL') this.#alone.add(path);
+    }
+    this.#tell({ peerId, path, code, message });
+  }
+
+  #tell({ peerId, path, code, message }: BadPeer): void {
+    const what = `${peerId} ${path} ${code}`;
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    const { logger, events } = this.#components;
     if (!BAD.has(code)) logger.debug({ peerId, path, code, reason: message }, 'another holder is tried');
     else {
-      logger.warn({ peerId, path, code }, messageOf(error));
+      logger.warn({ peerId, path, code }, message);
       events.emit('bad-peer', { peerId, path, code, message });
     }
   }

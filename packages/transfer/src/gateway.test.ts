@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { parseNarInfo, parseStorePath } from '@mesh/nix';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openVerifiedFrom } from './data-plane.ts';
 import { Gateway } from './gateway.ts';
 import type { ImportItem } from './import/import.ts';
 import { MemoryStore, narOf } from './test-support/memory-store.ts';
+import { verifiedNar } from './verified-nar.ts';
 
 const peer = { peerId: 'peer-a', name: 'alpha' };
 let store: MemoryStore;
@@ -15,7 +15,7 @@ let closed: AbortController;
 beforeEach(() => {
   store = new MemoryStore();
   closed = new AbortController();
-  gateway = new Gateway(openVerifiedFrom({ openNar: (_peer, { path }) => store.openNar(path) }));
+  gateway = new Gateway((item) => verifiedNar(store.openNar(item.info.path), item.info, item.peer));
 });
 afterEach(() => gateway.close());
 

@@ -23,6 +23,11 @@ export class Holders {
     this.#useless.add(`${out} ${path}`);
   }
 
+  /** Whether this peer was ruled out for this path. */
+  isRuledOut(peerId: string, path: string): boolean {
+    return this.#useless.has(`${peerId} ${path}`);
+  }
+
   /** The holders of a path that are connected and not ruled out. */
   of(path: string, connected: ReadonlySet<string>): string[] {
     return (this.#known.get(path) ?? []).filter(

@@ -1,16 +1,25 @@
 import type { PathDescription } from '@mesh/nix';
+import type { NarSourceHint } from '../pieces/nar-fetch.ts';
+import type { NarReport } from '../pieces/nar-report.ts';
 import type { PeerLabel } from '../side-channel/nar-connection.ts';
 
-/** A path to bring in: its verified description, and the member that gave it and is to give the NAR. */
+/** A path to bring in: its verified description, and the members that are to give the NAR. */
 export interface ImportItem {
   readonly info: PathDescription;
+  /** Who told of it. */
   readonly peer: PeerLabel;
+  /** Others that have the same NAR. */
+  readonly sources?: readonly NarSourceHint[];
+  /** Only from those, not from others that fetch it: one of them was wrong before. */
+  readonly alone?: boolean;
 }
 
 export interface ImportOptions {
   readonly signal: AbortSignal;
-  /** Called with the NAR bytes of each verified path, once. */
+  /** Called with each path that is in the store, once. */
   readonly onPath: (item: ImportItem) => void;
+  /** Hears of the bytes of each path as they come. */
+  readonly onReport?: (item: ImportItem, report: NarReport) => void;
 }
 
 /** The NAR of an item, verified as it comes: what is not right never completes. */

@@ -22,3 +22,9 @@ export const SPOOL_LINGER_MS = 5_000;
 
 /** While nothing comes, sources are looked at again this often. */
 export const TICK_MS = 250;
+
+/** NARs up to this size come whole, in one range: one buffer, no plan. */
+export const SMALL_NAR_BYTES = 1024 * 1024;
+
+/** What came of a NAR is told this often while it comes. */
+export const PROGRESS_MS = 250;

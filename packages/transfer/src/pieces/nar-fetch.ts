@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { STALLED_TRANSFER_MS } from '../constants.ts';
-import { isPeerFault, TransferError } from '../errors.ts';
+import { TransferError } from '../errors.ts';
 import type { PeerLabel } from '../side-channel/nar-connection.ts';
 import { pieceBytes, pieceCount } from '../side-channel/pieces.ts';
 import type { NarHolding, PeerRanges } from '../side-channel/ranges.ts';
@@ -235,19 +235,10 @@ export class NarFetch {
   #lose(source: string, error: unknown): void {
     if (this.#lost.has(source)) return;
     this.#lost.add(source);
-    if (isPeerFault(error)) {
-      this.#lastFault = error;
-      // What another fetcher no longer has is no fault.
-      if (this.#complete.has(source)) this.faults.push(error);
-    } else if (error instanceof TransferError) this.#lastFault = error;
-    else {
-      const peer = this.#peers.get(source)!;
-      this.#lastFault = new TransferError(
-        'TRANSFER_PEER_LOST',
-        `${peer.name} was lost while it sent ${this.#wanted.path}.`,
-        { peerId: source, path: this.#wanted.path, cause: error },
-      );
-    }
+    const fault = this.#faultOf(source, error);
+    this.#lastFault = fault;
+    // What another fetcher no longer has is no fault.
+    if (this.#complete.has(source)) this.faults.push(fault);
     const reached = new Map<number, number>();
     for (const coming of [...this.#coming.values()]) {
       if (coming.asked.source !== source) continue;
@@ -255,6 +246,20 @@ export class NarFetch {
       this.#drop(coming, true);
     }
     this.#step({ type: 'gone', source, reached });
+  }
+
+  #faultOf(source: string, error: unknown): TransferError {
+    const { path } = this.#wanted;
+    if (error instanceof TransferError) {
+      const { code, message } = error;
+      return new TransferError(code, message, { peerId: source, path, cause: error });
+    }
+    const { name } = this.#peers.get(source)!;
+    return new TransferError('TRANSFER_PEER_LOST', `${name} was lost while it sent ${path}.`, {
+      peerId: source,
+      path,
+      cause: error,
+    });
   }
 
   /** @param keeps whether its first bytes are gone on with */

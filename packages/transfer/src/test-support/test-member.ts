@@ -1,11 +1,16 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Emitter, generateIdentity, type Identity, silentLogger } from '@mesh/net';
 import { signingKeyFromSeed } from '@mesh/nix';
-import { openVerifiedFrom } from '../data-plane.ts';
 import { type BadPeer, Fetcher, type TransferEvents } from '../fetcher.ts';
 import { agentVouchers, signingKeyName } from '../path-info-verification.ts';
+import { WINDOW_BUDGET_BYTES } from '../pieces/limits.ts';
+import type { NarReport } from '../pieces/nar-report.ts';
+import { PartialNars } from '../pieces/partial-nars.ts';
+import { PieceNars } from '../pieces/piece-nars.ts';
+import { WindowBudget } from '../pieces/window-budget.ts';
 import { NarConnections } from '../side-channel/nar-connections.ts';
 import { NarServer } from '../side-channel/nar-server.ts';
-import { wholeNars } from '../side-channel/whole-nars.ts';
 import { StoreClient } from '../store-client.ts';
 import { StoreServer } from '../store-server.ts';
 import type { MemoryLan, MemoryNode } from './memory-net.ts';
@@ -29,8 +34,20 @@ export class TestMember implements AsyncDisposable {
     this.net = lan.join(peerId, name);
     this.client = new StoreClient(this.net);
     this.#connections = new NarConnections((holder) => this.client.bulkTicket(holder));
-    this.narServer = new NarServer({ host: '127.0.0.1' }, { shelf: this.store, now: () => 0 });
-    const open = openVerifiedFrom(wholeNars(this.#connections));
+    const partials = new PartialNars({
+      shelf: this.store,
+      isValid: async (path) => this.store.infos.has(path),
+    });
+    const shelves = { shelf: partials, board: partials, now: () => 0 };
+    this.narServer = new NarServer({ host: '127.0.0.1' }, shelves);
+    const pieces = new PieceNars({
+      peers: this.#connections,
+      budget: new WindowBudget(WINDOW_BUDGET_BYTES),
+      directory: join(tmpdir(), 'mesh-test-spool'),
+      partials,
+      now: () => performance.now(),
+      random: Math.random,
+    });
     const events = new Emitter<TransferEvents>((error) => {
       throw error;
     });
@@ -48,12 +65,14 @@ export class TestMember implements AsyncDisposable {
       client: this.client,
       dataPlane: {
         prepare: () => undefined,
-        import: async (items, { signal, onPath }) => {
+        import: async (items, { signal, onPath, onReport }) => {
           for (const item of items) {
             const chunks: Uint8Array[] = [];
-            for await (const chunk of open(item, signal)) chunks.push(chunk);
+            const hear = (report: NarReport) => onReport?.(item, report);
+            for await (const chunk of pieces.open(item, signal, hear)) chunks.push(chunk);
             this.store.register(item.info, Buffer.concat(chunks));
             this.imported.push(item.info.path);
+            partials.valid(item.info.path);
             onPath(item);
           }
         },
