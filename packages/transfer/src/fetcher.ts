@@ -45,7 +45,7 @@ export interface FetchResult {
   /** Who gave how much: peer ids and NAR bytes. */
   readonly sources: { readonly peer: string; readonly bytes: number }[];
   /** Of these, bytes that came though their part came from elsewhere too. */
-  readonly resentBytes: number;
+  readonly resentBytes?: number;
 }
 
 export interface FetcherComponents {
@@ -152,11 +152,15 @@ class FetchRun implements Disposable {
   }
 
   async missing(): Promise<string[]> {
-    const valid = await (this.#hold?.add(this.#paths) ?? this.#components.store.validPaths(this.#paths));
-    return this.#paths.filter((path) => !valid.has(path));
+    const found = await this.#components.store.validPaths(this.#paths);
+    const missing = this.#paths.filter((path) => !found.has(path));
+    if (missing.length === 0 || this.#hold === undefined) return missing;
+    // What is here is left out of all that follows: it must not go meanwhile, nor what comes.
+    const kept = await this.#hold.add(this.#paths);
+    return this.#paths.filter((path) => !kept.has(path));
   }
 
-  /** Roots what is to be imported and what it relies on; false where some of that was collected meanwhile. */
+  /** Roots what the items rely on, and what comes of a long import; false where some of that was collected meanwhile. */
   async root(items: readonly ImportItem[]): Promise<boolean> {
     return this.#hold === undefined || items.length === 0 || rootPlan(items, this.#hold);
   }

@@ -1,4 +1,5 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeasuredSourceRates, type SourceRecord } from './source-rates.ts';
 
@@ -23,8 +24,9 @@ export class SourceRatesFile {
     this.rates = new MeasuredSourceRates(known, () => this.#changed());
   }
 
-  static async open(directory: string): Promise<SourceRatesFile> {
-    return new SourceRatesFile(directory, await read(join(directory, 'source-rates.json')));
+  /** Reads what was kept: a few kilobytes, once, before anything else happens. */
+  static open(directory: string): SourceRatesFile {
+    return new SourceRatesFile(directory, read(join(directory, 'source-rates.json')));
   }
 
   /** Writes what is new. */
@@ -56,9 +58,9 @@ export class SourceRatesFile {
   }
 }
 
-async function read(file: string): Promise<SourceRecord[]> {
+function read(file: string): SourceRecord[] {
   try {
-    const text = await readFile(file, 'utf8');
+    const text = readFileSync(file, 'utf8');
     if (text.length > MAX_FILE_BYTES) return [];
     const value = JSON.parse(text) as { version?: unknown; sources?: unknown } | null;
     if (value?.version !== VERSION || !Array.isArray(value.sources)) return [];

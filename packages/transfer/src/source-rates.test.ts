@@ -66,10 +66,10 @@ describe('what is kept over a restart', () => {
   afterEach(() => rm(directory, { recursive: true }));
 
   test('is what was measured', async () => {
-    const first = await SourceRatesFile.open(directory);
+    const first = SourceRatesFile.open(directory);
     for (let i = 0; i < 30; i += 1) first.rates.observed('peer', MIB, 100);
     await first.close();
-    const second = await SourceRatesFile.open(directory);
+    const second = SourceRatesFile.open(directory);
     expect(second.rates.rateOf('peer')).toBeCloseTo(first.rates.rateOf('peer'), 3);
     await second.close();
   });
@@ -82,7 +82,7 @@ describe('what is kept over a restart', () => {
     '{"version":1,"sources":[["a","b",1,1,1],[1],null]}',
   ])('is nothing where the file says %j: it is only a memory', async (content) => {
     await writeFile(join(directory, 'source-rates.json'), content);
-    const kept = await SourceRatesFile.open(directory);
+    const kept = SourceRatesFile.open(directory);
     expect(kept.rates.records()).toEqual([]);
     kept.rates.observed('peer', MIB, 100);
     await kept.close();

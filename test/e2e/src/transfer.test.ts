@@ -120,7 +120,13 @@ describe.skipIf(requireLab()).each(IMAGES)(
       'a %s path whose bytes are not what the giver signed is refused and leaves nothing',
       async (size, mib) => {
         const path = await make(giver, `spoilt-${size}`, mib);
-        await giver.exec(['sh', '-c', 'chmod +w "$1" "$1/name" && echo spoilt > "$1/name"', 'sh', path]);
+        await giver.exec([
+          'sh',
+          '-c',
+          'chmod +w "$1" "$1/name" && tr a-z b-za < "$1/name" > /tmp/spoilt && cat /tmp/spoilt > "$1/name"',
+          'sh',
+          path,
+        ]);
         await expect(fetch(path)).rejects.toMatchObject({ code: 'TRANSFER_NO_SOURCE' });
         expect(await isValid(taker, path)).toBe(false);
         const { faults } = await ask<State>(taker, { ask: 'state' });
