@@ -124,9 +124,18 @@ test('a plan stands while what it left out is here; where that went, it is made 
   const hold = roots.hold();
   expect(await rootPlan(plan, hold)).toBe(true);
   store.collect();
-  // What came of it stays too, though nothing refers to it yet.
-  store.add('lib', [base]);
-  store.collect();
-  expect(store.valid).toEqual([base, 'lib']);
+  expect(store.valid).toEqual([base]);
   expect(await rootPlan([item('tool', ['collected'])], hold)).toBe(false);
+});
+
+test('what came of a long import stays while the rest comes', async () => {
+  const large = { narSize: 2 ** 30, narHash: new Uint8Array(32), signatures: [], references: [] };
+  const hold = roots.hold();
+  expect(
+    await rootPlan([{ info: { ...large, path: 'first' } }, { info: { ...large, path: 'second' } }], hold),
+  ).toBe(true);
+  await hold.add(['anything']);
+  store.add('first');
+  store.collect();
+  expect(store.valid).toEqual(['first']);
 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NarLayout, NarParser } from '@mesh/nix';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ROOTED_NAR_BYTES } from '../roots/constants.ts';
 import { storePathOf } from '../test-support/memory-store.ts';
 import { StoreNars } from './store-nars.ts';
 
@@ -29,7 +30,7 @@ afterEach(() => rmSync(files, { recursive: true, force: true }));
 function nars(): StoreNars {
   return new StoreNars({
     root: async () => valid,
-    pathInfo: async () => ({ narSize }),
+    pathInfo: async () => (valid ? { narSize } : undefined),
     async *openNar() {
       streamed += 1;
       // By way of the daemon, pieces are of any size.
@@ -77,6 +78,26 @@ describe('NARs out of the files of the store', () => {
   test('of a path that is not valid are not there', async () => {
     valid = false;
     expect(await nars().open(PATH)).toBeUndefined();
+  });
+
+  test('that take long to read are rooted first, and not there where that comes too late', async () => {
+    const rooted: string[] = [];
+    const shelf = (narBytes: number) =>
+      new StoreNars({
+        root: async (path) => {
+          rooted.push(path);
+          return false;
+        },
+        pathInfo: async () => ({ narSize: narBytes }),
+        openNar: () => {
+          throw new Error('the files can be read');
+        },
+        fileOf: () => files,
+      });
+    expect(await shelf(ROOTED_NAR_BYTES).open(PATH)).toBeUndefined();
+    expect(rooted).toEqual([PATH]);
+    expect(await shelf(narSize).open(PATH)).toBeDefined();
+    expect(rooted).toEqual([PATH]);
   });
 
   test('of a path whose files are not what was registered are refused', async () => {

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { NarLayout, NixError } from '@mesh/nix';
+import { ROOTED_NAR_BYTES } from '../roots/constants.ts';
 import { type OpenNar, StreamedNarReader } from './daemon-nars.ts';
 import { LayoutReader } from './layout-reader.ts';
 import { LAYOUT_IDLE_MS, MAX_LAYOUT_BYTES, MAX_LAYOUTS } from './limits.ts';
@@ -38,9 +39,9 @@ export class StoreNars implements NarShelf {
    */
   async open(path: string): Promise<NarReader | undefined> {
     const { root, pathInfo, openNar } = this.#components;
-    if (!(await root(path))) return undefined;
     const info = await pathInfo(path);
     if (info === undefined) return undefined;
+    if (info.narSize >= ROOTED_NAR_BYTES && !(await root(path))) return undefined;
     try {
       const layout = await this.#layoutOf(path);
       if (layout.narBytes !== info.narSize) throw corrupt(path, info.narSize, layout.narBytes);
