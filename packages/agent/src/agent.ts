@@ -208,7 +208,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   });
   const control = new ControlHandler({
     net,
-    cache: new CacheControl({ net, pool, transfer, nix }),
+    cache: new CacheControl({ net, pool, transfer, nix, kept }),
     runner,
     offers,
     version: AGENT_VERSION,

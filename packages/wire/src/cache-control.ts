@@ -50,6 +50,8 @@ export const cacheResultSchemas = {
     fetched: v.object({ paths: v.number(), bytes: v.number() }),
     /** NAR bytes given to members. */
     served: v.object({ bytes: v.number() }),
+    /** Results built here for others and kept for them: NAR bytes with all they refer to, and how many there may be. */
+    kept: v.object({ paths: v.number(), bytes: v.number(), maxBytes: v.number() }),
     badPeers: v.number(),
   }),
   'cache-which': v.object({

@@ -16,7 +16,7 @@ export async function cacheStatus(flags: JsonFlags): Promise<void> {
 }
 
 export function cacheStatusText(value: ControlResult<'cache-status'>): string {
-  const { configured, narinfos, given, fetched, served } = value;
+  const { configured, narinfos, given, fetched, served, kept } = value;
   const rows: [string, string][] = [
     ['cache', value.url ?? `off: ${value.off ?? 'not started'}`],
     ['key', value.publicKey],
@@ -28,6 +28,10 @@ export function cacheStatusText(value: ControlResult<'cache-status'>): string {
     ['given to Nix', `${given.nars} paths, ${formatBytes(given.bytes)}`],
     ['fetched', `${fetched.paths} paths, ${formatBytes(fetched.bytes)}`],
     ['given to others', formatBytes(served.bytes)],
+    [
+      'kept for others',
+      `${kept.paths} results, ${formatBytes(kept.bytes)} of at most ${formatBytes(kept.maxBytes)}`,
+    ],
     ...(value.badPeers === 0
       ? []
       : [['bad answers', `${value.badPeers} of other machines; see the agent's log`] as [string, string]]),

@@ -5,6 +5,7 @@ import type { ControlResponse, ControlResult } from '@mesh/wire';
 import { SUBSTITUTERS_TIMEOUT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
 import { toldProgress } from '../fetch-progress.ts';
+import type { KeptResults } from '../worker/kept-results.ts';
 
 export interface CacheControlComponents {
   readonly net: Pick<MeshNet, 'connectedMembers' | 'nameOf'>;
@@ -13,6 +14,7 @@ export interface CacheControlComponents {
     Transfer,
     'binaryCache' | 'publicKey' | 'counters' | 'whoHas' | 'fetchClosure' | 'bytesPerSFrom'
   >;
+  readonly kept: Pick<KeptResults, 'summary'>;
   /** What Nix was configured with when the agent started. */
   readonly nix: Pick<NixSystemInfo, 'substituters' | 'trustedPublicKeys'>;
 }
@@ -26,7 +28,8 @@ export class CacheControl {
   }
 
   async status(): Promise<ControlResult<'cache-status'>> {
-    const { transfer, nix } = this.#components;
+    const { transfer, nix, kept } = this.#components;
+    const { count, bytes: keptBytes, maxBytes } = kept.summary();
     const { binaryCache, publicKey } = transfer;
     const { fetchedPaths, fetchedBytes, sentBytes, badPeers } = await transfer.counters();
     const { known = 0, found = 0, absent = 0, nars = 0, bytes = 0 } = binaryCache?.counters ?? {};
@@ -43,6 +46,7 @@ export class CacheControl {
       given: { nars, bytes },
       fetched: { paths: fetchedPaths, bytes: fetchedBytes },
       served: { bytes: sentBytes },
+      kept: { paths: count, bytes: keptBytes, maxBytes },
       badPeers,
     };
   }
