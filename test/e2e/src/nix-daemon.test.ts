@@ -109,6 +109,20 @@ describe.skipIf(requireLab()).each(IMAGES)('the nix-daemon of %s', (image) => {
     }
   });
 
+  test('gives every valid path', async () => {
+    const drvPath = await instantiate('multi', 'all-valid');
+    const { stdout } = await host.exec(['sh', '-c', 'nix-store --dump-db | grep ^/nix/store/']);
+    const paths = new Set<string>();
+    let announced = 0;
+    await client.queryAllValidPaths((count) => {
+      announced = count;
+      return (path) => paths.add(path);
+    });
+    expect(paths).toContain(drvPath);
+    expect(paths.size).toBe(announced);
+    for (const path of paths) expect(stdout).toContain(path);
+  });
+
   test('says what is missing, then builds it', async () => {
     const drvPath = await instantiate('multi');
     const input = await instantiate('input');

@@ -17,6 +17,7 @@ export type TransferQuestion =
   | { readonly ask: 'invite' }
   | { readonly ask: 'join'; readonly ticket: string }
   | { readonly ask: 'who-has'; readonly paths: readonly string[] }
+  | { readonly ask: 'probable-holders'; readonly path: string }
   | { readonly ask: 'fetch'; readonly wanted: readonly WantedPath[] }
   | { readonly ask: 'sign'; readonly paths: readonly string[] }
   | { readonly ask: 'state' };
@@ -50,6 +51,8 @@ async function answer(question: TransferQuestion): Promise<unknown> {
       return net.join(question.ticket);
     case 'who-has':
       return Object.fromEntries(await transfer.whoHas(question.paths));
+    case 'probable-holders':
+      return { holders: transfer.holders.of(question.path), unknown: transfer.holders.unknown() };
     case 'fetch': {
       const start = performance.now();
       const result = await transfer.fetchClosure(question.wanted);
