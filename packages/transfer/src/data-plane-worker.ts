@@ -4,7 +4,6 @@ import { LocalDataPlane } from './data-plane.ts';
 import type { ImportItem } from './import/import.ts';
 import { importNotes } from './import/import-notes.ts';
 import type { NarEndpoint } from './side-channel/dial.ts';
-import { THREAD_CREDIT_BYTES } from './substituter/constants.ts';
 import type { NarWish } from './substituter/nar-streams.ts';
 import { sendBytes } from './thread-bytes.ts';
 import { ThreadCalls } from './thread-calls.ts';
@@ -22,7 +21,7 @@ const main = new ThreadCalls(parentPort, {
   import: (items: ImportItem[], { signal, notify }) =>
     plane.import(items, importNotes(items, signal, notify)),
   sendNar: ({ wish, port }: { wish: NarWish; port: MessagePort }, { signal }) =>
-    sendBytes(port, plane.openNar(wish, signal), THREAD_CREDIT_BYTES),
+    sendBytes(port, plane.openNar(wish, signal)),
   dropPeer: async (peerId: string) => plane.dropPeer(peerId),
   counters: () => plane.counters(),
   close: () => plane.close(),

@@ -1,42 +1,57 @@
 import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 
-/** What crosses: bytes one way, how many of them were taken the other way. */
-type BytesMessage = { readonly chunk: Uint8Array } | { readonly end: true };
+/** Bytes one way, in buffers that come back when they were used. */
+type BytesMessage = { readonly buffer: ArrayBuffer; readonly bytes: number } | { readonly end: true };
+
+/** Large enough that messages do not count. */
+const BUFFER_BYTES = 256 * 1024;
+/** Buffers under way for one stream: what one thread may be ahead of the other. */
+const BUFFERS = 6;
 
 /**
- * Sends chunks to another thread, never more than `creditBytes` beyond what was taken there. Each is copied once, out of buffers that
- * others use, and then handed over. Returns when all are sent, or the other end closed its port.
+ * Sends bytes to another thread, no faster than they are taken there. The same few buffers go to and fro: new ones for every chunk would
+ * be garbage faster than it is collected. Returns when all were taken, or the other end closed its port.
  */
-export async function sendBytes(
-  port: MessagePort,
-  chunks: AsyncIterable<Uint8Array>,
-  creditBytes: number,
-): Promise<void> {
-  let sent = 0;
-  let taken = 0;
+export async function sendBytes(port: MessagePort, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const free = Array.from({ length: BUFFERS }, () => new ArrayBuffer(BUFFER_BYTES));
   let closed = false;
   let wake = (): void => undefined;
-  port.on('message', (total: number) => {
-    taken = total;
+  port.on('message', (buffer: ArrayBuffer) => {
+    free.push(buffer);
     wake();
   });
   port.on('close', () => {
     closed = true;
     wake();
   });
+  let filling: Uint8Array | undefined;
+  let filled = 0;
+  const send = (): void => {
+    if (filling === undefined) return;
+    const buffer = filling.buffer as ArrayBuffer;
+    port.postMessage({ buffer, bytes: filled } satisfies BytesMessage, [buffer]);
+    filling = undefined;
+    filled = 0;
+  };
   try {
     for await (const chunk of chunks) {
-      while (!closed && sent - taken >= creditBytes) {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+      for (let at = 0; at < chunk.length; ) {
+        while (filling === undefined && free.length === 0 && !closed) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+        if (closed) return;
+        filling ??= new Uint8Array(free.pop()!);
+        const part = chunk.subarray(at, at + BUFFER_BYTES - filled);
+        filling.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled === BUFFER_BYTES) send();
       }
-      if (closed) return;
-      const bytes = new Uint8Array(chunk);
-      sent += bytes.length;
-      port.postMessage({ chunk: bytes } satisfies BytesMessage, [bytes.buffer]);
     }
+    send();
     port.postMessage({ end: true } satisfies BytesMessage);
     // The messages before it are only sure to arrive once the other end has seen the last.
     if (!closed) await once(port, 'close');
@@ -45,7 +60,10 @@ export async function sendBytes(
   }
 }
 
-/** What {@link sendBytes} sends at the other end of the port. Ends early, without an error, where the port is closed. */
+/**
+ * What {@link sendBytes} sends at the other end of the port. A chunk is good until the next one is asked for. Ends early, without an
+ * error, where the port is closed.
+ */
 export async function* receiveBytes(port: MessagePort): AsyncGenerator<Uint8Array, void, undefined> {
   const waiting: BytesMessage[] = [];
   let closed = false;
@@ -58,7 +76,6 @@ export async function* receiveBytes(port: MessagePort): AsyncGenerator<Uint8Arra
     closed = true;
     wake();
   });
-  let taken = 0;
   try {
     for (;;) {
       const message = waiting.shift();
@@ -70,9 +87,8 @@ export async function* receiveBytes(port: MessagePort): AsyncGenerator<Uint8Arra
       } else if ('end' in message) {
         return;
       } else {
-        yield message.chunk;
-        taken += message.chunk.length;
-        port.postMessage(taken);
+        yield new Uint8Array(message.buffer, 0, message.bytes);
+        port.postMessage(message.buffer, [message.buffer]);
       }
     }
   } finally {

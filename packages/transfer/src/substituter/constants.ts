@@ -49,14 +49,13 @@ export const VERIFICATIONS_AT_ONCE = 32;
 /** Pairs of member and path that proved bad, not asked for again. */
 export const MAX_RULED_OUT = 10_000;
 
-/** A NAR of a member is asked for in ranges of this size, so many at once: 3 MiB held for each NAR that is streamed. */
-export const RANGE_BYTES = 1024 * 1024;
-export const RANGES_AHEAD = 3;
-
-/** Bytes of one NAR between two threads that the receiving one has not taken yet. */
-export const THREAD_CREDIT_BYTES = 2 * 1024 * 1024;
+/** A NAR of a member is asked for in ranges of this size, so many at once: with two that are being used, 3 MiB for each NAR. */
+export const RANGE_BYTES = 512 * 1024;
+export const RANGES_AHEAD = 4;
 
 /** Nix writes down what it was told within milliseconds; whoever asks again by hand takes longer than this. */
 export const PURGE_SOON_MS = 200;
 /** And once more so long after the last time. */
 export const PURGE_AGAIN_MS = 5_000;
+/** Paths whose NARs were gone, until Nix's notes of them are taken out. */
+export const MAX_GONE = 1_000;

@@ -56,6 +56,8 @@ class Givers {
   readonly #peers: Pick<PeerRanges, 'read'>;
   readonly #signal: AbortSignal;
   readonly #gave = new Set<PeerLabel>();
+  /** Used, and free to be used again. */
+  readonly #free: Buffer[] = [];
 
   constructor(
     info: PathDescription,
@@ -72,8 +74,10 @@ class Givers {
   /** The bytes in order; a few ranges are asked for ahead, so that round trips do not count. */
   async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
     const { narSize } = this.#info;
-    const ahead: Promise<Uint8Array>[] = [];
+    const ahead: Promise<Buffer>[] = [];
+    let given = 0;
     let asked = 0;
+    let before: Buffer | undefined;
     while (asked < narSize || ahead.length > 0) {
       while (asked < narSize && ahead.length < RANGES_AHEAD) {
         const range = this.#range(asked, Math.min(RANGE_BYTES, narSize - asked));
@@ -82,7 +86,12 @@ class Givers {
         ahead.push(range);
         asked += RANGE_BYTES;
       }
-      yield await ahead.shift()!;
+      const range = await ahead.shift()!;
+      yield range.subarray(0, Math.min(RANGE_BYTES, narSize - given));
+      given += RANGE_BYTES;
+      // What checks the NAR holds this one back and has passed on the one before.
+      if (before !== undefined) this.#free.push(before);
+      before = range;
     }
   }
 
@@ -98,8 +107,9 @@ class Givers {
     );
   }
 
-  async #range(offset: number, bytes: number): Promise<Uint8Array> {
-    const whole = Buffer.allocUnsafeSlow(bytes);
+  /** A buffer of RANGE_BYTES that begins with the range. */
+  async #range(offset: number, bytes: number): Promise<Buffer> {
+    const whole = this.#free.pop() ?? Buffer.allocUnsafeSlow(RANGE_BYTES);
     let at = 0;
     for (;;) {
       const giver = this.#left[0];

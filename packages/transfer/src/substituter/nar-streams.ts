@@ -11,7 +11,7 @@ export type NarWish =
 /** Opens NARs. What comes from members never completes unless it is what the info says. */
 export interface NarStreams {
   /**
-   * The bytes, read no faster than they are taken.
+   * The bytes, read no faster than they are taken; a chunk is good until the next one is asked for.
    * @throws TransferError of the peer whose NAR was bad or lost; whatever this machine's store throws where the path is not valid
    */
   openNar(wish: NarWish, signal: AbortSignal): AsyncIterable<Uint8Array>;

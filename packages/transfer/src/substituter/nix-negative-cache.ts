@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Logger } from '@mesh/net';
 import { messageOf } from '../errors.ts';
-import { PURGE_AGAIN_MS, PURGE_SOON_MS } from './constants.ts';
+import { MAX_GONE, PURGE_AGAIN_MS, PURGE_SOON_MS } from './constants.ts';
 
 export interface NegativeCacheInit {
   /** URLs under which Nix may know our cache. */
@@ -15,13 +15,16 @@ export interface NegativeCacheInit {
 /**
  * Nix remembers for an hour that a binary cache had not a path (`narinfo-cache-negative-ttl`), whatever the cache says about that; a path
  * that a member builds a minute later would be built again here. So what Nix noted about absent paths of our own cache is taken out of
- * its notes a moment later. Nothing else is touched, and only in files of the layout that Nix 2.8 to 2.34 have
+ * its notes a moment later. And it believes for 30 days that a path is there once it was: what it noted about one whose NAR turned out to
+ * be gone goes too, so that it can be found again with other contents. Nothing else is touched, and only in files of the layout that Nix 2.8 to 2.34 have
  * (NixOS/nix src/libstore/nar-info-disk-cache.cc).
  */
 export class NixNegativeCache {
   readonly #init: NegativeCacheInit;
   readonly #logger: Pick<Logger, 'info' | 'debug'>;
   readonly #said = new Set<string>();
+  /** Hash parts of paths that were there and are not any more. */
+  readonly #gone = new Set<string>();
   #soon: NodeJS.Timeout | undefined;
   #again: NodeJS.Timeout | undefined;
   /** Notes taken out since the start. */
@@ -32,8 +35,9 @@ export class NixNegativeCache {
     this.#logger = logger;
   }
 
-  /** Somebody was told that a path is not there: Nix writes that down about now. */
-  noted(): void {
+  /** Somebody was told that a path is not there: Nix writes that down about now. @param gone The hash part, where Nix thought otherwise */
+  noted(gone?: string): void {
+    if (gone !== undefined && this.#gone.size < MAX_GONE) this.#gone.add(gone);
     this.#soon ??= setTimeout(() => {
       this.#soon = undefined;
       void this.purge();
@@ -51,29 +55,36 @@ export class NixNegativeCache {
 
   /** Takes out what is noted now. Never throws: without, Nix only believes for an hour what was true. */
   async purge(): Promise<void> {
+    const gone = [...this.#gone];
+    let all = true;
     for (const directory of this.#init.directories) {
-      for (const file of await cacheFiles(directory)) await this.#purgeFile(file);
+      for (const file of await cacheFiles(directory)) all = (await this.#purgeFile(file, gone)) && all;
     }
+    if (all) for (const hashPart of gone) this.#gone.delete(hashPart);
   }
 
-  async #purgeFile(file: string): Promise<void> {
+  /** @returns false where it has to be tried again */
+  async #purgeFile(file: string, gone: readonly string[]): Promise<boolean> {
     try {
       // Loaded here and not before: it costs some milliseconds and a warning.
       const { DatabaseSync } = await import('node:sqlite');
       // Without waiting for locks: the main thread must not, and there is another time.
       const database = new DatabaseSync(file, { timeout: 0 });
       try {
-        this.#purgeDatabase(database, file);
+        this.#purgeDatabase(database, file, gone);
       } finally {
         database.close();
       }
+      return true;
     } catch (error) {
       this.#logger.debug({ file, reason: messageOf(error) }, 'what Nix remembers could not be changed now');
-      if (isBusy(error)) this.noted();
+      if (!isBusy(error)) return true;
+      this.noted();
+      return false;
     }
   }
 
-  #purgeDatabase(database: DatabaseSync, file: string): void {
+  #purgeDatabase(database: DatabaseSync, file: string, gone: readonly string[]): void {
     if (!hasKnownLayout(database)) {
       if (!this.#said.has(file)) {
         this.#logger.info(
@@ -87,10 +98,12 @@ export class NixNegativeCache {
     // As Nix itself opens it: these are notes, not worth waiting for a disk.
     database.exec('pragma synchronous = off');
     const places = this.#init.urls.map(() => '?').join(', ');
-    const remove = database.prepare(
-      `delete from NARs where present = 0 and cache in (select id from BinaryCaches where url in (${places}))`,
-    );
-    this.purged += Number(remove.run(...this.#init.urls).changes);
+    const ours = `cache in (select id from BinaryCaches where url in (${places}))`;
+    const absent = database.prepare(`delete from NARs where present = 0 and ${ours}`);
+    this.purged += Number(absent.run(...this.#init.urls).changes);
+    if (gone.length === 0) return;
+    const one = database.prepare(`delete from NARs where hashPart = ? and ${ours}`);
+    for (const hashPart of gone) this.purged += Number(one.run(hashPart, ...this.#init.urls).changes);
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 
 /**
- * Writes chunks to a client, no faster than it takes them.
- * @returns how many bytes it took over
+ * Writes chunks to a client, each when the one before has left this process: then its memory can be used again.
+ * @returns how many bytes it took
  * @throws where the client takes nothing for `stalledMs`, or is gone
  */
 export async function writeSlowly(
@@ -12,25 +12,24 @@ export async function writeSlowly(
 ): Promise<number> {
   let bytes = 0;
   for await (const chunk of chunks) {
-    if (client.destroyed) throw new Error('the client is gone');
+    await written(chunk, client, stalledMs);
     bytes += chunk.length;
-    if (!client.write(chunk)) await drained(client, stalledMs);
   }
   return bytes;
 }
 
-function drained(client: Writable, stalledMs: number): Promise<void> {
+function written(chunk: Uint8Array, client: Writable, stalledMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const settle = (error?: Error) => {
+    const settle = (error?: Error | null) => {
       clearTimeout(timer);
-      client.off('drain', onDrain).off('close', onClose);
-      if (error === undefined) resolve();
+      client.off('close', onClose);
+      if (error === undefined || error === null) resolve();
       else reject(error);
     };
-    const onDrain = () => settle();
     const onClose = () => settle(new Error('the client is gone'));
     const timer = setTimeout(() => settle(new Error('the client takes nothing')), stalledMs);
-    client.on('drain', onDrain).on('close', onClose);
+    client.on('close', onClose);
     if (client.destroyed) onClose();
+    else client.write(chunk, settle);
   });
 }

@@ -272,7 +272,8 @@ async function* within(
     at += chunk.length;
     if (part.length === 0) continue;
     if (held !== undefined) yield held;
-    held = part;
+    // The chunk itself is good no longer than until the next.
+    held = Buffer.from(part);
   }
   if (held !== undefined) yield held;
 }
