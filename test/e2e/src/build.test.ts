@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Host, Lab, LabMesh, repositoryRoot, requireLab, until } from '@mesh/lab';
-import type { JobReport } from '@mesh/wire';
+import type { FetchProgress, JobEvent, JobReport } from '@mesh/wire';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   builtOn,
@@ -48,6 +48,36 @@ describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
     const { drvPath } = report.derivations.find((derivation) => derivation.name === name)!;
     return readStore(host, outputsOf(host, drvPath)[0]!);
   };
+
+  /** Events of one type of a build that succeeds on the home. */
+  async function fetchesOf<T extends JobEvent['type']>(
+    args: readonly string[],
+    type: T,
+  ): Promise<Extract<JobEvent, { type: T }>[]> {
+    const { code, stderr } = await mesh.build(home, [...args, '--log-format', 'json']);
+    expect(code, stderr).toBe(0);
+    const events = stderr
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as JobEvent);
+    return events.filter((event) => event.type === type) as Extract<JobEvent, { type: T }>[];
+  }
+
+  /** What is said of a path of 24 MiB over 5 MB/s: more each time, at a rate that can be, from machines that have it. */
+  function growing(said: readonly FetchProgress[], source?: string): void {
+    expect(said.length).toBeGreaterThanOrEqual(3);
+    const bytes = said.map(({ bytesDone }) => bytesDone);
+    expect(bytes).toEqual(bytes.toSorted((a, b) => a - b));
+    expect(bytes.at(-1)! - bytes[0]!).toBeGreaterThan(8 * 2 ** 20);
+    for (const { bytesDone, bytesTotal, bytesPerS, sources } of said) {
+      expect(bytesTotal).toBeGreaterThan(24 * 2 ** 20);
+      expect(bytesDone).toBeLessThanOrEqual(bytesTotal);
+      expect(bytesPerS).toBeLessThan(20e6);
+      expect(Object.values(sources).reduce((sum, part) => sum + part, 0)).toBe(bytesDone);
+      if (source !== undefined) expect(Object.keys(sources)).toEqual([source]);
+    }
+    expect(said.some(({ bytesPerS }) => bytesPerS > 1e6)).toBe(true);
+  }
 
   test('spreads over all of them', async () => {
     const report = await built(home, workload('wide', '--arg', 'n', `${WIDE}`));
@@ -110,6 +140,20 @@ describe.skipIf(requireLab(['sid']))('a build on three machines', () => {
           (await signersOn(host, output)).includes(key) ? true : undefined,
         );
       }
+    }
+  });
+
+  test('tells how far inputs and the result are on their way, and from whom', async () => {
+    const big = workload('big', '--arg', 'mb', '24');
+    await second.exec(['nix-build', ...big.slice(1), '-A', 'big', '--no-out-link']);
+    await Promise.all([second, third].map((host) => host.net('rate 40mbit')));
+    try {
+      const progress = await fetchesOf([...big, 'dependant', '--on', 'h3'], 'fetch-progress');
+      for (const event of progress) expect(event).toMatchObject({ name: 'big-dependant', peer: 'h3' });
+      growing(progress, 'h2');
+      growing((await fetchesOf([...big, 'big'], 'result-fetch')).flatMap(({ progress }) => progress ?? []));
+    } finally {
+      await Promise.all([second, third].map((host) => host.net(undefined)));
     }
   });
 
