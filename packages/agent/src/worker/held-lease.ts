@@ -1,18 +1,18 @@
 import type { Clock, Logger } from '@mesh/net';
-import { type LeaseMessage, type LeaseOutcome, MAX_TOLD_SOURCES, type WorkerMessage } from '@mesh/wire';
-import { PROGRESS_INTERVAL_MS } from '../constants.ts';
+import type { LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
 import type { FetchProgress } from '../fetch-progress.ts';
 import type { BuildUsage } from '../machine/build-usage.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { failureOutcome, machineFailure } from './build-failure.ts';
 import { checkRoom } from './disk-room.ts';
+import { FetchTeller } from './fetch-teller.ts';
 import { LogBatch } from './log-batch.ts';
 import { type BuildEnd, type BuildSettings, DerivationBuild } from './run-build.ts';
 
 /** Brings the inputs of a lease into this store. */
 export interface InputFetcher {
   fetchClosure(
-    inputs: readonly { path: string; holders: readonly string[] }[],
+    inputs: readonly { path: string; holders: readonly string[]; upstream?: boolean | undefined }[],
     options: {
       signal: AbortSignal;
       onPlan(paths: number, bytes: number): void;
@@ -59,12 +59,11 @@ export class HeldLease {
   readonly message: LeaseMessage;
   readonly home: string;
   readonly cost: LeaseCost = { buildMs: 0, fetchMs: 0, fetched: [] };
-  /** Inputs that no member could give. */
+  /** Inputs that neither a member nor a substituter could give. */
   missing: string[] = [];
   readonly #components: HeldLeaseComponents;
   readonly #controller = new AbortController();
   #build: Promise<DerivationBuild> | undefined;
-  #progressToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(home: string, message: LeaseMessage, components: HeldLeaseComponents) {
     this.home = home;
@@ -95,13 +94,17 @@ export class HeldLease {
     checkRoom(freeBytes, 0, message.outputBytes);
     const missing = await build.missingInputs();
     if (missing.length > 0) {
+      const teller = new FetchTeller(this.#ref, () => clock.monotonic());
       const { sources } = await fetcher.fetchClosure(missing, {
         signal,
         onPlan: (paths, bytes) => {
           checkRoom(freeBytes, bytes, message.outputBytes);
-          this.#tell({ type: 'fetching', ...this.#ref, paths, bytes });
+          this.#tell(teller.plan(paths, bytes));
         },
-        onProgress: (progress) => this.#tellProgress(progress),
+        onProgress: (progress) => {
+          const news = teller.progress(progress);
+          if (news !== undefined) this.#tell(news);
+        },
       });
       this.cost.fetched = [...sources];
     }
@@ -163,16 +166,6 @@ export class HeldLease {
     const [before, after] = await Promise.all([killsBefore, surroundings.oomKills()]);
     const killed = before !== undefined && after !== undefined && after > before;
     return failureOutcome(end.result, { killed, short: surroundings.memoryIsShort() });
-  }
-
-  #tellProgress(progress: FetchProgress): void {
-    const nowMs = this.#components.clock.monotonic();
-    if (nowMs - this.#progressToldMs < PROGRESS_INTERVAL_MS) return;
-    this.#progressToldMs = nowMs;
-    const { pathsDone, pathsTotal, bytesDone, bytesTotal, bytesPerS } = progress;
-    const sources = progress.sources.toSorted((a, b) => b.bytes - a.bytes).slice(0, MAX_TOLD_SOURCES);
-    const done = { paths: pathsDone, bytes: bytesDone, bytesPerS, sources };
-    this.#tell({ type: 'fetching', ...this.#ref, paths: pathsTotal, bytes: bytesTotal, done });
   }
 
   get #ref(): { lease: string; attempt: number } {
