@@ -29,6 +29,8 @@ export class BuildConnections {
   readonly #connect: () => Promise<DaemonClient>;
   /** The last one used first: a chain of builds finds its inputs at hand. */
   readonly #idle: Kept[] = [];
+  /** Too old for another build; what they built is not rooted elsewhere yet. */
+  readonly #retired = new Set<Kept>();
   #closed = false;
 
   constructor(clock: Clock, daemonSocket: string | undefined) {
@@ -61,22 +63,24 @@ export class BuildConnections {
   /** Only after a build that ended by itself; any other connection is to be closed instead. */
   giveBack(connection: BuildConnection): void {
     const kept = connection as Kept;
-    const ageMs = this.#clock.monotonic() - kept.openedMs;
-    if (this.#closed || ageMs >= MAX_CONNECTION_AGE_MS) kept.client.close();
+    if (this.#closed) kept.client.close();
     if (kept.client.closed) return;
+    const isOld = this.#clock.monotonic() - kept.openedMs >= MAX_CONNECTION_AGE_MS;
     kept.timer = this.#clock.after(IDLE_BUILD_CONNECTION_MS, () => {
-      this.#idle.splice(this.#idle.indexOf(kept), 1);
+      if (!this.#retired.delete(kept)) this.#idle.splice(this.#idle.indexOf(kept), 1);
       kept.client.close();
     });
-    this.#idle.push(kept);
+    if (isOld) this.#retired.add(kept);
+    else this.#idle.push(kept);
   }
 
   close(): void {
     this.#closed = true;
-    for (const { client, timer } of this.#idle.splice(0)) {
+    for (const { client, timer } of [...this.#idle.splice(0), ...this.#retired]) {
       timer?.cancel();
       client.close();
     }
+    this.#retired.clear();
   }
 
   async #open(): Promise<Kept> {

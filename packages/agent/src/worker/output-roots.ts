@@ -28,17 +28,16 @@ export class OutputRoots {
     this.#releases.delete(home);
   }
 
-  /** The home has nothing left to build, but may still have to fetch its results. */
+  /** The home has nothing left to build, or is gone, but may still have to fetch its results. */
   releaseSoon(home: string): void {
     this.retain(home);
     this.#releases.set(
       home,
-      this.#clock.after(OUTPUT_ROOT_MS, () => void this.release(home)),
+      this.#clock.after(OUTPUT_ROOT_MS, () => void this.#release(home)),
     );
   }
 
-  /** The home needs nothing of it any more. */
-  async release(home: string): Promise<void> {
+  async #release(home: string): Promise<void> {
     this.retain(home);
     const client = this.#clients.get(home);
     this.#clients.delete(home);
@@ -50,7 +49,7 @@ export class OutputRoots {
   }
 
   async releaseAll(): Promise<void> {
-    await Promise.all([...this.#clients.keys()].map((home) => this.release(home)));
+    await Promise.all([...this.#clients.keys()].map((home) => this.#release(home)));
   }
 
   /** The home's connection; one that broke, or never came about, is replaced. */

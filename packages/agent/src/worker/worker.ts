@@ -107,7 +107,8 @@ export class Worker {
         this.#channels.delete(home);
         this.#introductions.leave(home);
         this.#dispatch({ type: 'home-down', home });
-        await this.#components.roots.release(home);
+        // It may be back in a moment, with the same jobs.
+        this.#components.roots.releaseSoon(home);
       }
     }
   }
