@@ -71,7 +71,7 @@ export class BinaryCache {
         nars,
         label: (peerId) => client.label(peerId),
         bestFirst,
-        onAbsent: () => this.#negative.noted(),
+        onAbsent: (gone) => this.#negative.noted(gone),
         logger,
       },
     );

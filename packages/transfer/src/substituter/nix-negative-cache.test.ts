@@ -45,6 +45,15 @@ test('what Nix noted as absent from our cache is taken out, and nothing else', a
   expect(cache.purged).toBe(2);
 });
 
+test('what it noted of a path whose NAR is gone is taken out too', async () => {
+  const database = make('binary-cache-v7.sqlite');
+  const cache = cacheOf();
+  cache.noted('present-here');
+  await cache.purge();
+  expect(rowsOf(database)).toEqual(['absent-there']);
+  cache.stop();
+});
+
 test('a file of another layout is left alone, and that is said once', async () => {
   const database = make(
     'binary-cache-v99.sqlite',

@@ -31,6 +31,7 @@ let own: MemoryStore;
 let substituter: Substituter;
 let faults: TransferError[];
 let absences: number;
+let goneParts: string[];
 let nowMs: number;
 let signingKey: ReturnType<typeof signingKeyFromSeed>;
 
@@ -43,6 +44,7 @@ beforeEach(async () => {
   own = new MemoryStore();
   faults = [];
   absences = 0;
+  goneParts = [];
   nowMs = 0;
   signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
   const client = new StoreClient(node);
@@ -65,8 +67,9 @@ beforeEach(async () => {
       nars: memoryNars(own, stores),
       label: (peerId) => client.label(peerId),
       bestFirst: (holders) => holders,
-      onAbsent: () => {
+      onAbsent: (gone) => {
         absences += 1;
+        if (gone !== undefined) goneParts.push(gone);
       },
       logger: silentLogger,
     },
@@ -165,6 +168,7 @@ describe('a path', () => {
     const nar = await narOf(path);
     alpha.store.remove(path);
     expect((await ask(nar)).status).toBe(404);
+    expect(goneParts).toEqual([parseStorePath(path).hashPart]);
     expect((await ask(narInfoOf(path))).status).toBe(404);
     alpha.store.add('collected');
     expect((await ask(nar)).status).toBe(200);

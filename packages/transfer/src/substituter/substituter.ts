@@ -34,8 +34,8 @@ export interface SubstituterComponents {
   readonly label: (peerId: string) => PeerLabel;
   /** Peer ids in the order they should be asked. */
   readonly bestFirst: (holders: readonly string[]) => readonly string[];
-  /** Called when somebody was told that a path is not there. */
-  readonly onAbsent: () => void;
+  /** Called when somebody was told that a path is not there; `gone` is the hash part of one they took to be there. */
+  readonly onAbsent: (gone?: string) => void;
   readonly logger: Pick<Logger, 'debug' | 'info' | 'warn'>;
 }
 
@@ -155,8 +155,9 @@ export class Substituter {
       case 'nar': {
         const found = await this.#find(asked.hashPart);
         // The same path can have other contents at other members: this address is of one of them.
-        if (found === undefined || encodeBase32(found.info.narHash) !== asked.narHash)
-          return absent(response);
+        if (found === undefined || encodeBase32(found.info.narHash) !== asked.narHash) {
+          return this.#gone(asked.hashPart, response);
+        }
         return this.#sendNar(asked.hashPart, found, request, response);
       }
     }
@@ -227,11 +228,17 @@ export class Substituter {
       if (isBad(error)) finder.blame(error, hashPart);
       logger.debug({ path: found.info.path, reason: messageOf(error) }, 'a NAR could not be sent whole');
       if (response.headersSent) response.destroy();
-      else absent(response);
+      else this.#gone(hashPart, response);
     } finally {
       gone.abort();
       endTurn();
     }
+  }
+
+  /** Nix asks for a NAR because it was told of the path, which may be weeks ago. */
+  #gone(hashPart: string, response: ServerResponse): void {
+    absent(response);
+    this.#components.onAbsent(hashPart);
   }
 
   #fromMembers(hashPart: string, { info, holders }: FoundPath) {
