@@ -12,3 +12,4 @@ export {
   type TransferCounters,
   type TransferInit,
 } from './transfer.ts';
+export type { WantedInput } from './upstream/input-sources.ts';

@@ -4,7 +4,6 @@ import { DaemonClient, type DaemonPool, type PathInfo, signingKeyFromSeed } from
 import { type DataPlane, type DataPlaneCounters, type DataPlaneInit, LocalDataPlane } from './data-plane.ts';
 import { ThreadDataPlane } from './data-plane-thread.ts';
 import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } from './fetcher.ts';
-import type { WantedPath } from './holders.ts';
 import { Holdings, type HoldingsCounters } from './holdings/holdings.ts';
 import type { ProbableHolders } from './holdings/probable-holders.ts';
 import { daemonValidPaths } from './holdings/valid-paths.ts';
@@ -12,11 +11,14 @@ import type { TransferNet } from './net.ts';
 import { agentVouchers, signingKeyName } from './path-info-verification.ts';
 import { TempRoots } from './roots/temp-roots.ts';
 import { signOutputs } from './sign-outputs.ts';
-import { MeasuredSourceRates, type SourceRates } from './source-rates.ts';
+import type { SourceRates } from './source-rates.ts';
+import { SourceRatesFile } from './source-rates-file.ts';
 import { StoreClient } from './store-client.ts';
 import { daemonStoreReader } from './store-reader.ts';
 import { StoreServer } from './store-server.ts';
 import { BinaryCache, type BinaryCacheInit, type BinaryCacheState } from './substituter/binary-cache.ts';
+import { InputSources, type WantedInput } from './upstream/input-sources.ts';
+import { DaemonUpstream } from './upstream/upstream.ts';
 import { type WhoHasCounters, whoHas } from './who-has.ts';
 
 export interface TransferInit {
@@ -30,6 +32,8 @@ export interface TransferInit {
   readonly listenPort?: number;
   /** `name:base64` each: keys whose signatures this machine's Nix takes. */
   readonly trustedPublicKeys?: readonly string[];
+  /** As nix.conf has them; where absent, nothing is fetched from substituters. */
+  readonly substituters?: readonly string[];
   /** The binary cache for any Nix on this machine; none where absent. */
   readonly binaryCache?: BinaryCacheInit;
   /** Without a thread, everything runs in the caller's: for tests. Default true. */
@@ -67,8 +71,10 @@ export interface Transfer {
   stop(): Promise<void>;
   /** Something will be fetched or served soon: what takes time to start is started. */
   prepare(): void;
-  /** See {@link Fetcher.fetchClosure}. */
-  fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult>;
+  /** See {@link InputSources.fetchClosure}. */
+  fetchClosure(wanted: readonly WantedInput[], options?: FetchOptions): Promise<FetchResult>;
+  /** See {@link Upstream.offered}. */
+  offeredUpstream(wanted: readonly string[]): Promise<ReadonlySet<string>>;
   /** See {@link whoHas}. */
   whoHas(
     paths: readonly string[],
@@ -95,12 +101,14 @@ class AgentTransfer implements Transfer {
   readonly #client: StoreClient;
   readonly #server: StoreServer;
   readonly #dataPlane: DataPlane;
-  readonly #fetcher: Fetcher;
+  readonly #upstream: DaemonUpstream;
+  readonly #sources: InputSources;
   readonly #roots: TempRoots;
   readonly #binaryCache: BinaryCache | undefined;
   readonly #holdings: Holdings;
   readonly #whoHas: WhoHasCounters = { questions: 0, savedQuestions: 0, wrongGuesses: 0 };
-  readonly #rates: SourceRates = new MeasuredSourceRates();
+  readonly #ratesFile: SourceRatesFile;
+  readonly #rates: SourceRates;
   #badPeers = 0;
   #unsubscribe: (() => void) | undefined;
 
@@ -111,6 +119,8 @@ class AgentTransfer implements Transfer {
     this.events.on('bad-peer', () => {
       this.#badPeers += 1;
     });
+    this.#ratesFile = SourceRatesFile.open(join(init.stateDir, 'cache'));
+    this.#rates = this.#ratesFile.rates;
     this.#signingKey = signingKeyFromSeed(signingKeyName(identity.peerId), identity.seed);
     this.#client = new StoreClient(net);
     const store = daemonStoreReader(daemon);
@@ -149,15 +159,29 @@ class AgentTransfer implements Transfer {
             events: this.events,
             logger,
           });
-    this.#fetcher = new Fetcher({
+    const fetcher = new Fetcher({
       net,
       store,
       roots: this.#roots,
       client: this.#client,
       dataPlane: this.#dataPlane,
       vouchers,
+      rates: this.#rates,
+      probable: this.#holdings,
       events: this.events,
       logger,
+    });
+    const now = () => performance.now();
+    this.#upstream = new DaemonUpstream(init, { now, logger });
+    this.#sources = new InputSources({
+      fetcher,
+      upstream: this.#upstream,
+      rates: this.#rates,
+      net,
+      whoHas: (paths, options) => this.whoHas(paths, options),
+      roots: this.#roots,
+      logger,
+      now,
     });
   }
 
@@ -187,19 +211,25 @@ class AgentTransfer implements Transfer {
   async stop(): Promise<void> {
     this.#unsubscribe?.();
     await this.#binaryCache?.stop();
+    this.#upstream.close();
     this.#client.close();
     await this.#dataPlane.close();
     this.#roots.close();
+    await this.#ratesFile.close();
   }
 
   prepare(): void {
     this.#dataPlane.prepare();
   }
 
-  async fetchClosure(wanted: readonly WantedPath[], options?: FetchOptions): Promise<FetchResult> {
-    const result = await this.#fetcher.fetchClosure(wanted, options);
+  async fetchClosure(wanted: readonly WantedInput[], options?: FetchOptions): Promise<FetchResult> {
+    const result = await this.#sources.fetchClosure(wanted, options);
     this.announce(wanted.map(({ path }) => path));
     return result;
+  }
+
+  offeredUpstream(wanted: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#upstream.offered(wanted);
   }
 
   whoHas(
