@@ -104,6 +104,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const transfer = createTransfer({
     stateDir,
     trustedPublicKeys: nix.trustedPublicKeys,
+    substituters: nix.substituters,
     ...(init.serveCache && settings.cache !== undefined ? { binaryCache: settings.cache } : {}),
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
   })({
@@ -196,7 +197,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     net,
     home,
     clock,
-    planner: store.plannerComponents((asked) => transfer.whoHas(asked), history),
+    planner: store.plannerComponents(transfer, history),
     fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),
@@ -292,7 +293,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   };
 }
 
-/** Paths that no member could give. */
+/** Paths that neither a member nor a substituter could give. */
 function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
 }

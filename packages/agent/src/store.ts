@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { DaemonClient, DaemonPool } from '@mesh/nix';
+import type { Transfer } from '@mesh/transfer';
 import type { History } from './history/history.ts';
 import type { PlannerComponents, Wanted } from './job/planner.ts';
 
@@ -33,7 +34,7 @@ export class Store {
   }
 
   plannerComponents(
-    whoHas: (paths: string[]) => Promise<Map<string, string[]>>,
+    transfer: Pick<Transfer, 'whoHas' | 'offeredUpstream'>,
     history: Pick<History, 'open' | 'predict'>,
   ): PlannerComponents {
     return {
@@ -41,18 +42,14 @@ export class Store {
         paths.length === 0
           ? new Set<string>()
           : this.#pool.use(async (client) => client.queryValidPaths(paths)),
-      querySubstitutable: (wanted) => this.#querySubstitutable(wanted),
-      whoHas: async (paths) => (paths.length === 0 ? new Map() : whoHas(paths)),
+      querySubstitutable: (wanted) => transfer.offeredUpstream(wanted.map(derivedPath)),
+      whoHas: async (paths) => (paths.length === 0 ? new Map() : transfer.whoHas(paths)),
       predict: (name, system, shape) => history.predict(name, system, shape),
       remembered: () => history.open(),
     };
   }
+}
 
-  async #querySubstitutable(wanted: Wanted[]): Promise<Set<string>> {
-    const derived = wanted.map(
-      ({ drvPath, outputs }) => `${drvPath}!${outputs.length > 0 ? outputs.join(',') : '*'}`,
-    );
-    const missing = await this.#pool.use(async (client) => client.queryMissing(derived));
-    return new Set(missing.willSubstitute);
-  }
+function derivedPath({ drvPath, outputs }: Wanted): string {
+  return `${drvPath}!${outputs.length > 0 ? outputs.join(',') : '*'}`;
 }

@@ -223,7 +223,9 @@ export function weighInputs(derivation: Derivation): void {
   const local = new Map<PeerId, number>();
   let total = 0;
   for (const dependency of derivation.dependencies) {
-    const isNowhere = dependency.holders.size === dependency.node.heldBy?.length;
+    const { heldBy } = dependency.node;
+    const isNowhere =
+      heldBy !== undefined && [...dependency.holders].every((holder) => heldBy.includes(holder));
     // It has to come from outside wherever it is needed, so where it is not known to be large it does not count.
     const bytes = Math.max(isNowhere ? 0 : 1, dependency.outputBytes);
     total += bytes;

@@ -60,6 +60,7 @@ function planned(name: string, more: Partial<PlannedDerivation> = {}): PlannedDe
     method: 'build',
     shape: { inputs: 0, local: false, download: false },
     inputs: [],
+    upstream: new Set(),
     ...more,
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock, Logger } from '@mesh/net';
 import type { HomeEffect } from '@mesh/schedule';
 import type { LeaseInput } from '@mesh/wire';
-import { derivationName } from '../job/planner.ts';
+import { derivationName, type PlannedDerivation } from '../job/planner.ts';
 import type { BuildNotes } from './build-notes.ts';
 import type { Claims } from './claims.ts';
 import { asJobsSeeIt, noteHolders } from './finished-derivation.ts';
@@ -91,14 +91,19 @@ function grant(effect: Effect<'grant'>, tools: EffectTools): void {
   if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
   tools.ownSlots.answered(peerId, effect.request);
   tools.leaseNews.given(givenLease(effect));
-  const inputs = planned.inputs.map((path) => inputAt(path, tools));
+  const inputs = planned.inputs.map((path) => inputAt(path, planned, tools));
   tools.links.send(peerId, tools.grants.give(effect, planned, inputs, tools.clock.monotonic()));
 }
 
-/** What nobody has built for this home it has itself: sources, and what was valid here at the start. */
-function inputAt(path: string, { holders, self }: EffectTools): LeaseInput {
+/** What nobody has built for this home it has itself, sources and what was valid here at the start, unless it left it to substituters. */
+function inputAt(
+  path: string,
+  { upstream }: PlannedDerivation,
+  { holders, plans, self }: EffectTools,
+): LeaseInput {
   const known = holders.of(path);
-  return { path, holders: known.length > 0 ? known : [self] };
+  const isElsewhere = known.length > 0 || plans.isLeftToUpstream(path);
+  return { path, holders: isElsewhere ? known : [self], ...(upstream.has(path) ? { upstream: true } : {}) };
 }
 
 function derivationFinished(effect: Effect<'derivation-finished'>, tools: EffectTools): void {
@@ -118,9 +123,14 @@ function derivationFinished(effect: Effect<'derivation-finished'>, tools: Effect
   if (lease !== undefined) grants.end(lease);
 }
 
-function derivationLost({ drvPath, jobs }: Effect<'derivation-lost'>, { runs }: EffectTools): void {
-  const message = `The machine that had built ${drvPath} is gone; building it again.`;
+function derivationLost({ drvPath, jobs }: Effect<'derivation-lost'>, { runs, plans }: EffectTools): void {
+  const planned = plans.of(drvPath);
+  const isFirst = planned !== undefined && plans.isFetchedAfterAll(drvPath);
+  const message = isFirst
+    ? `The substituters of another machine could not give ${drvPath}; this machine gets it.`
+    : `The machine that had built ${drvPath} is gone; building it again.`;
   for (const { job } of runs.of(jobs)) {
+    if (isFirst) job.planned([planned], 0, 0);
     job.reopened(drvPath);
     job.emit({ type: 'note', level: 'warn', message });
   }
@@ -129,7 +139,7 @@ function derivationLost({ drvPath, jobs }: Effect<'derivation-lost'>, { runs }: 
 function jobFinished(effect: Effect<'job-finished'>, { runs, plans, grants }: EffectTools): void {
   const run = runs.end(effect);
   if (run === undefined) return;
-  const others = runs.jobs().map(({ timelines }) => timelines);
-  plans.forget(run.job.timelines.keys(), (drvPath) => others.some((other) => other.has(drvPath)));
+  const others = runs.entries().map(([, { derivations }]) => derivations);
+  plans.forget(run.derivations, (drvPath) => others.some((other) => other.has(drvPath)));
   if (others.length === 0) grants.clear();
 }

@@ -166,6 +166,7 @@ export class Home {
   add(runId: string, derivations: readonly PlannedDerivation[]): void {
     this.#plans.add(derivations);
     const nodes = derivations.map((planned) => planned.node);
+    for (const { drvPath } of nodes) this.#runs.get(runId)?.derivations.add(drvPath);
     if (nodes.length > 0) this.#loop.dispatch({ type: 'derivations-added', job: runId, derivations: nodes });
   }
 

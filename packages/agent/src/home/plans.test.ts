@@ -21,4 +21,15 @@ describe('the plans of a home', () => {
     plans.forget(['b.drv'], () => false);
     expect([plans.of('b.drv'), plans.producerOf('b')]).toEqual([undefined, undefined]);
   });
+
+  it('tell what is left to substituters, until it is to be got here', () => {
+    const plans = new Plans();
+    const { node } = planned('a.drv', 'a');
+    plans.add([{ ...planned('a.drv', 'a'), node: { ...node, heldBy: ['upstream'] } }, planned('b.drv', 'b')]);
+    expect(['a', 'b', 'c'].map((path) => plans.isLeftToUpstream(path))).toEqual([true, false, false]);
+    expect(plans.isFetchedAfterAll('b.drv')).toBe(false);
+    expect(plans.isFetchedAfterAll('a.drv')).toBe(true);
+    expect(plans.isFetchedAfterAll('a.drv')).toBe(false);
+    expect(plans.isLeftToUpstream('a')).toBe(false);
+  });
 });

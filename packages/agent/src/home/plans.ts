@@ -32,6 +32,21 @@ export class Plans {
     return this.#producers.get(path);
   }
 
+  /** Whether no machine has this path for this home: each that needs it gets it from substituters of its own. */
+  isLeftToUpstream(path: string): boolean {
+    const producer = this.#producers.get(path);
+    return producer !== undefined && this.#planned.get(producer)?.node.heldBy !== undefined;
+  }
+
+  /** What was left to substituters is to be got here; false where it was so already. */
+  isFetchedAfterAll(drvPath: string): boolean {
+    const planned = this.#planned.get(drvPath);
+    if (planned?.node.heldBy === undefined) return false;
+    const { heldBy: _, ...node } = planned.node;
+    planned.node = node;
+    return true;
+  }
+
   /** A job is over: what `isNeeded` by no other goes. A home that always has some job must not keep all it ever had. */
   forget(drvPaths: Iterable<string>, isNeeded: (drvPath: string) => boolean): void {
     for (const drvPath of drvPaths) {

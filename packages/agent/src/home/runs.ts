@@ -16,6 +16,8 @@ export interface RunEnd {
 export interface Run {
   readonly job: Job;
   readonly options: JobOptions;
+  /** What is planned for it, by `.drv`. */
+  readonly derivations: Set<string>;
   /** Paths left out of its plan, because members have them. */
   readonly held: Set<string>;
   readonly lost: Map<string, readonly string[]>;
@@ -38,7 +40,7 @@ export class Runs {
   /** Starts a pass; the promise is for its end. */
   begin(runId: string, job: Job, options: JobOptions): { run: Run; end: Promise<RunEnd> } {
     const { promise: end, resolve } = Promise.withResolvers<RunEnd>();
-    const run: Run = { job, options, held: new Set(), lost: new Map(), resolve };
+    const run: Run = { job, options, derivations: new Set(), held: new Set(), lost: new Map(), resolve };
     this.#runs.set(runId, run);
     return { run, end };
   }

@@ -131,7 +131,10 @@ class JobPass {
       const plan = await this.#planner.plan(batch);
       home.hold(this.#runId, plan.held);
       for (const { node } of this.#isFirst ? [] : plan.derivations) job.reopened(node.drvPath);
-      job.planned(plan.derivations, plan.held.size, plan.validCount);
+      const isLeft = ({ node }: PlannedDerivation): boolean => node.heldBy !== undefined;
+      const left = plan.derivations.filter(isLeft).flatMap(({ node }) => node.outputs);
+      const ours = plan.derivations.filter((planned) => !isLeft(planned));
+      job.planned(ours, plan.held.size + left.length, plan.validCount);
       this.#check.needs.add(plan.derivations.map(({ node }) => node));
       if (isChosen) {
         refuse(await this.#check.choice(signal));

@@ -7,7 +7,7 @@ import { wantedOutputs } from './wanted-outputs.ts';
 /** Brings wanted paths home. */
 export interface ResultFetcher {
   fetchClosure(
-    paths: readonly { path: string; holders: readonly string[] }[],
+    paths: readonly { path: string; holders: readonly string[]; upstream?: boolean }[],
     options: {
       signal: AbortSignal;
       onPlan(paths: number, bytes: number): void;
@@ -40,7 +40,11 @@ export async function fetchResults(
   const valid = await store.queryValidPaths(outputs);
   const missing = outputs.filter((path) => !valid.has(path));
   if (missing.length === 0) return;
-  const paths = missing.map((path) => ({ path, holders: holders.of(path) }));
+  const paths = missing.map((path) => ({
+    path,
+    holders: holders.of(path),
+    upstream: planner.isOffered(path),
+  }));
   const { sources } = await fetcher
     .fetchClosure(paths, {
       signal,

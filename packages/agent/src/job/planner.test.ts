@@ -104,15 +104,52 @@ describe('a plan', () => {
     expect(plan.held.size).toBe(0);
   });
 
-  test('lets Nix realise what a substituter offers, without its inputs', async () => {
+  test('leaves an input that a substituter offers to whoever builds what needs it, without its own inputs', async () => {
     const world = new World();
     const root = chain(world);
     world.substitutable.add(outPath('b'));
-    const { derivations } = await world.planner().plan([root]);
+    const planner = world.planner();
+    const { derivations } = await planner.plan([root]);
+    expect(derivations.map(({ node }) => node.name).sort()).toEqual(['b', 'c']);
     const b = derivations.find(({ node }) => node.name === 'b');
     expect(b?.method).toBe('realise');
-    expect(b?.node).toMatchObject({ place: 'substitute', system: 'builtin', dependencies: [] });
-    expect(derivations.map(({ node }) => node.name).sort()).toEqual(['b', 'c']);
+    expect(b?.node).toMatchObject({ place: 'substitute', heldBy: ['upstream'], dependencies: [] });
+    const c = derivations.find(({ node }) => node.name === 'c');
+    expect([...c!.upstream]).toEqual([outPath('b')]);
+    expect(planner.isOffered(outPath('b'))).toBe(true);
+  });
+
+  test('lets Nix realise at home what a substituter offers and the user wants', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.substitutable.add(outPath('c'));
+    const { derivations } = await world.planner().plan([root]);
+    expect(derivations.map(({ node }) => node.name)).toEqual(['c']);
+    expect(derivations[0]?.node).toMatchObject({ place: 'substitute', system: 'builtin', dependencies: [] });
+    expect(derivations[0]?.node.heldBy).toBeUndefined();
+  });
+
+  test('lets Nix realise at home what substituters were to give and did not', async () => {
+    const world = new World();
+    const root = chain(world);
+    world.substitutable.add(outPath('b'));
+    const { derivations } = await world.planner(new Map([[outPath('b'), []]])).plan([root]);
+    const b = derivations.find(({ node }) => node.name === 'b');
+    expect(b?.node).toMatchObject({ place: 'substitute' });
+    expect(b?.node.heldBy).toBeUndefined();
+  });
+
+  test('says which inputs substituters may have: all that no job builds, sources apart', async () => {
+    const world = new World();
+    for (const name of ['valid', 'held', 'offered', 'built']) world.derivation(name);
+    const inputs = { valid: ['out'], held: ['out'], offered: ['out'], built: ['out'] };
+    const root = world.derivation('root', { inputs });
+    world.valid.add(outPath('valid'));
+    world.held.set(outPath('held'), ['peer-2']);
+    world.substitutable.add(outPath('offered'));
+    const { derivations } = await world.planner().plan([root]);
+    const planned = derivations.find(({ node }) => node.name === 'root');
+    expect([...planned!.upstream].sort()).toEqual(['held', 'offered', 'valid'].map((name) => outPath(name)));
   });
 
   test('gives a derivation once, however many roots share it', async () => {

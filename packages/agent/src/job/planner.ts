@@ -20,10 +20,13 @@ export interface PlannedDerivation {
   shape: DerivationShape;
   /** Paths this derivation reads: its sources and the wanted outputs of its input derivations (where known in advance). */
   inputs: string[];
+  /** Those of them that no job builds: substituters may have them, wherever it is built. */
+  upstream: ReadonlySet<string>;
 }
 
 /** What planning found out about a batch of wanted derivations. */
 export interface Plan {
+  /** With `heldBy` in the node: substituters offer it, and whoever builds what needs it gets it from there; built only where that fails. */
   derivations: PlannedDerivation[];
   /** Outputs that need no build because a member has them: path to peer ids. */
   held: Map<string, string[]>;
@@ -35,7 +38,7 @@ export interface PlannerComponents {
   /** Which of these store paths are valid here. */
   queryValidPaths(paths: string[]): Promise<Set<string>>;
   /** Store paths that this machine's own substituters offer, among what the given derivations need. */
-  querySubstitutable(wanted: Wanted[]): Promise<Set<string>>;
+  querySubstitutable(wanted: Wanted[]): Promise<ReadonlySet<string>>;
   /** Which connected members hold which of these paths. */
   whoHas(paths: string[]): Promise<Map<string, string[]>>;
   readDerivationFile?(path: string): Promise<Uint8Array>;
@@ -44,6 +47,9 @@ export interface PlannerComponents {
   /** Resolves when predictions rest on what was remembered. */
   remembered?(): Promise<void>;
 }
+
+/** The holder of what substituters offer. */
+export const UPSTREAM = 'upstream';
 
 /** Paths that members were said to hold and could not give: they are not asked for them again, nor, if others can, to build them. */
 export type Distrust = ReadonlyMap<string, readonly string[]>;
@@ -55,8 +61,9 @@ interface Visit {
 }
 
 /**
- * Turns wanted derivations into the graph of what must be built: what is valid here, what a member holds and what a substituter
- * offers is pruned, together with everything only it needed. Remembers what it planned, so that a stream of roots that share
+ * Turns wanted derivations into the graph of what must be built: what is valid here and what a member holds is pruned, together with
+ * everything only it needed. What a substituter offers is pruned too, where it is only an input: whoever builds what needs it gets it
+ * from a substituter of its own. In case that fails, the plan says how home would get it. Remembers what it planned, so that a stream of roots that share
  * most of their graph costs each derivation once.
  */
 export class Planner {
@@ -67,6 +74,9 @@ export class Planner {
   readonly #planned = new Set<string>();
   readonly #valid = new Set<string>();
   readonly #held = new Map<string, string[]>();
+  readonly #substitutable = new Set<string>();
+  /** Wanted for themselves, so that home itself gets them. */
+  readonly #roots = new Set<string>();
   readonly #distrust: Distrust;
 
   constructor(components: PlannerComponents, distrust: Distrust = new Map()) {
@@ -79,9 +89,15 @@ export class Planner {
     return (await this.#read(drvPath)).derivation;
   }
 
+  /** Whether a substituter of this machine was found to offer this path. */
+  isOffered(path: string): boolean {
+    return this.#substitutable.has(path);
+  }
+
   /** Plans these roots; only derivations that no earlier call returned are in the answer. */
   async plan(roots: Wanted[]): Promise<Plan> {
     const validBefore = this.#valid.size;
+    for (const root of roots) this.#roots.add(root.drvPath);
     await this.#findMissing(roots);
     const unplanned = [...this.#missing].filter(([path]) => !this.#planned.has(path));
     if (unplanned.length === 0)
@@ -93,7 +109,8 @@ export class Planner {
       this.#components.remembered?.(),
     ]);
     for (const [path, peers] of held) this.#held.set(path, peers);
-    const derivations = await this.#collect(roots, substitutable);
+    for (const path of substitutable) this.#substitutable.add(path);
+    const derivations = await this.#collect(roots);
     return { derivations, held, validCount: this.#valid.size - validBefore };
   }
 
@@ -138,7 +155,7 @@ export class Planner {
   }
 
   /** Top down over what is missing, stopping where a member or a substituter has the outputs. Iterative: graphs are deep. */
-  async #collect(roots: Wanted[], substitutable: Set<string>): Promise<PlannedDerivation[]> {
+  async #collect(roots: Wanted[]): Promise<PlannedDerivation[]> {
     const collected: PlannedDerivation[] = [];
     const stack = roots.map((root) => root.drvPath);
     while (stack.length > 0) {
@@ -147,7 +164,7 @@ export class Planner {
       if (visit === undefined || this.#planned.has(path)) continue;
       if (this.#isHeld(visit)) continue;
       this.#planned.add(path);
-      const planned = await this.#planOne(path, visit, substitutable);
+      const planned = await this.#planOne(path, visit);
       collected.push(planned);
       stack.push(...planned.node.dependencies);
     }
@@ -159,21 +176,33 @@ export class Planner {
     return known?.every((output) => (this.#held.get(output)?.length ?? 0) > 0) ?? false;
   }
 
-  async #planOne(drvPath: string, visit: Visit, substitutable: Set<string>): Promise<PlannedDerivation> {
-    const { derivation, bytes, outputs } = visit;
+  #isSubstitutable({ derivation, outputs }: Visit): boolean {
+    return knownOutputs(derivation, outputs)?.every((output) => this.#substitutable.has(output)) ?? false;
+  }
+
+  /** Whether those who need it get it from substituters of their own: unless home wants it for itself, or that failed before. */
+  #isLeftToUpstream(drvPath: string, visit: Visit): boolean {
+    if (this.#roots.has(drvPath) || !this.#isSubstitutable(visit)) return false;
+    return !knownOutputs(visit.derivation, visit.outputs)?.some((output) => this.#distrust.has(output));
+  }
+
+  async #planOne(drvPath: string, visit: Visit): Promise<PlannedDerivation> {
+    const { derivation, bytes } = visit;
     const options = derivationOptions(derivation);
-    const known = knownOutputs(derivation, outputs);
-    const offered = known?.every((output) => substitutable.has(output)) ?? false;
+    const offered = this.#isSubstitutable(visit);
     // Outputs without a path known in advance (content-addressed, or built from such) need Nix's own realisation at home.
     const unresolved = knownOutputs(derivation, derivation.outputs.keys()) === undefined;
     const realise = offered || unresolved || options.impure;
     const dependencies: string[] = [];
     const inputs = [...derivation.inputSrcs];
+    const upstream = new Set<string>();
     for (const [input, names] of offered ? [] : derivation.inputDrvs) {
       const missing = this.#missing.get(input);
+      const paths = knownOutputs((await this.#read(input)).derivation, names) ?? [];
       if (missing !== undefined && !this.#isHeld(missing)) dependencies.push(input);
-      const paths = knownOutputs((await this.#read(input)).derivation, names);
-      inputs.push(...(paths ?? []));
+      if (missing === undefined || this.#isHeld(missing) || this.#isSubstitutable(missing))
+        for (const path of paths) upstream.add(path);
+      inputs.push(...paths);
     }
     const outputPaths = [...derivation.outputs.values()].map((output) => output.path);
     const shape = {
@@ -192,7 +221,7 @@ export class Planner {
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
         ...(offered
-          ? { predictedMs: 0 }
+          ? { predictedMs: 0, ...(this.#isLeftToUpstream(drvPath, visit) ? { heldBy: [UPSTREAM] } : {}) }
           : this.#components.predict(derivationName(drvPath), derivation.system, shape)),
         outputs: outputPaths.filter((path) => path !== ''),
         avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],
@@ -202,6 +231,7 @@ export class Planner {
       shape,
       method: realise ? 'realise' : 'build',
       inputs: offered ? [] : inputs,
+      upstream,
     };
   }
 
