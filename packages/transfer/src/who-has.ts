@@ -1,9 +1,16 @@
+import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import type { Logger } from '@mesh/net';
 import { HAVE_TIMEOUT_MS } from './constants.ts';
 import { messageOf } from './errors.ts';
 import type { ProbableHolders } from './holdings/probable-holders.ts';
 import type { TransferNet } from './net.ts';
 import type { StoreClient } from './store-client.ts';
+
+/** More time for a question about many paths: several times what a loaded daemon takes to look one up. */
+const HAVE_TIMEOUT_PER_PATH_MS = 0.1;
+
+/** Paths held against all summaries between two turns of the event loop: a few milliseconds with 50 members. */
+const PATHS_PER_TURN = 250;
 
 /** How well summaries answer. */
 export interface WhoHasCounters {
@@ -26,7 +33,7 @@ export interface WhoHasComponents {
 
 /**
  * Which connected members hold which of the paths: one batched question to each that may hold some, all at once; who has not
- * answered within HAVE_TIMEOUT_MS counts as holding nothing. Paths that nobody has are left out.
+ * answered in time (HAVE_TIMEOUT_MS, longer for thousands of paths) counts as holding nothing. Paths that nobody has are left out.
  */
 export async function whoHas(
   paths: readonly string[],
@@ -39,14 +46,16 @@ export async function whoHas(
   const connected = net.connectedMembers();
   const unknown = summaries?.unknown() ?? connected;
   const questions = new Map<string, readonly string[]>(unknown.map((peerId) => [peerId, paths]));
-  for (const [peerId, probable] of probablePaths(paths, summaries)) questions.set(peerId, probable);
+  for (const [peerId, probable] of await probablePaths(paths, summaries)) questions.set(peerId, probable);
   if (counters !== undefined) {
     counters.questions += questions.size;
     counters.savedQuestions += connected.length - questions.size;
   }
   await Promise.all(
     [...questions].map(async ([peerId, asked]) => {
-      const timeout = AbortSignal.timeout(HAVE_TIMEOUT_MS);
+      const timeout = AbortSignal.timeout(
+        HAVE_TIMEOUT_MS + Math.ceil(asked.length * HAVE_TIMEOUT_PER_PATH_MS),
+      );
       const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
       try {
         const had = await client.have(peerId, asked, { signal });
@@ -66,13 +75,14 @@ export async function whoHas(
 }
 
 /** By member, what its summary says it has. */
-function probablePaths(
+async function probablePaths(
   paths: readonly string[],
   summaries: ProbableHolders | undefined,
-): Map<string, string[]> {
+): Promise<Map<string, string[]>> {
   const probable = new Map<string, string[]>();
   if (summaries === undefined) return probable;
-  for (const path of paths) {
+  for (const [index, path] of paths.entries()) {
+    if (index % PATHS_PER_TURN === PATHS_PER_TURN - 1) await turnOfTheLoop();
     for (const peerId of summaries.of(path)) {
       const known = probable.get(peerId);
       if (known === undefined) probable.set(peerId, [path]);

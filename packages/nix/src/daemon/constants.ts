@@ -57,7 +57,7 @@ export const MAX_STRING_BYTES = 16 * 1024 * 1024;
 /** Most items taken in one collection: above the paths of the largest stores known, below what would fill memory. */
 export const MAX_ITEMS = 2_000_000;
 /** Paths of a long list read between two turns of the event loop: one or two milliseconds. */
-export const PATHS_PER_TURN = 1_000;
+export const PATHS_PER_TURN = 500;
 /** Fields of one activity or result; Nix sends at most five. */
 export const MAX_FIELDS = 64;
 /** Traces of one error; `--show-trace` of a deep evaluation has hundreds. */
