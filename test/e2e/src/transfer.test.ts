@@ -78,10 +78,11 @@ describe.skipIf(requireLab()).each(IMAGES)(
     test('a small closure arrives, valid, with the giver’s signature', async () => {
       const lib = await make(giver, 'small-lib');
       const app = await make(giver, 'small-app', 0, [lib]);
-      expect(await ask(taker, { ask: 'who-has', paths: [app, lib] })).toEqual({
-        [app]: [giverId],
-        [lib]: [giverId],
+      const held = await until('news of the closure', 5_000, async () => {
+        const found = await ask<object>(taker, { ask: 'who-has', paths: [app, lib] });
+        return Object.keys(found).length === 2 ? found : undefined;
       });
+      expect(held).toEqual({ [app]: [giverId], [lib]: [giverId] });
       expect((await fetch(app)).fetchedPaths).toBe(2);
       await taker.exec(['nix-store', '--verify-path', app, lib]);
       const { stdout } = await taker.exec(['nix', 'path-info', '--sigs', app]);
