@@ -26,8 +26,6 @@ export const MAX_HOLDERS = 8;
 export const MAX_HELD_PATHS = 250_000;
 /** Load is measured and told this often. */
 export const LOAD_INTERVAL_MS = 5_000;
-/** `mesh cache which` waits this long for what this machine's substituters offer. */
-export const SUBSTITUTERS_TIMEOUT_MS = 5_000;
 /** After the wanted outputs were lost with their machine, the job is planned again at most this often. */
 export const MAX_REPLANS = 3;
 /** A build's daemon connection waits this long for the next build: longer than the gaps within a job. */

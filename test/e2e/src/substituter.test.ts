@@ -123,6 +123,27 @@ describe.skipIf(requireLab())('the binary cache of a machine', () => {
       expect(await validOn(host, [path])).toEqual([path]);
     });
 
+    test('what it believes to be there and is not is asked for again', async () => {
+      const host = hostOf(image);
+      const args = small();
+      const path = await build(giver, args);
+      await untilFound(host, path);
+      // Nix writes down that the whole closure is there.
+      const { stderr } = await realise(host, [path], '--dry-run');
+      expect(stderr).toContain(path);
+      // The giver's daemon keeps for some seconds what it was asked about.
+      const closure = await closureOn(giver, path);
+      await until('the end of the path', 90_000, async () => {
+        await giver.exec(['nix-store', '--delete', ...closure.toReversed()], { check: false });
+        return (await validOn(giver, [path])).length === 0 ? true : undefined;
+      });
+      expect((await realise(host, [path])).code).not.toBe(0);
+      await build(giver, args);
+      await untilFound(host, path);
+      const { code, stderr: said } = await realise(host, [path]);
+      expect(code, said).toBe(0);
+    });
+
     test('contents that are not those of a content address are not taken', async () => {
       const host = hostOf(image);
       const expression = 'builtins.toFile "honest" "the contents"';

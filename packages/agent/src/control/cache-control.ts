@@ -2,7 +2,6 @@ import type { MeshNet } from '@mesh/net';
 import { type DaemonPool, isStorePath, type NixSystemInfo } from '@mesh/nix';
 import { isTransferError, type Transfer } from '@mesh/transfer';
 import type { ControlResponse, ControlResult } from '@mesh/wire';
-import { SUBSTITUTERS_TIMEOUT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
 import { toldProgress } from '../fetch-progress.ts';
 import type { KeptResults } from '../worker/kept-results.ts';
@@ -12,7 +11,7 @@ export interface CacheControlComponents {
   readonly pool: DaemonPool;
   readonly transfer: Pick<
     Transfer,
-    'binaryCache' | 'publicKey' | 'counters' | 'whoHas' | 'fetchClosure' | 'bytesPerSFrom'
+    'binaryCache' | 'publicKey' | 'counters' | 'whoHas' | 'fetchClosure' | 'bytesPerSFrom' | 'offeredUpstream'
   >;
   readonly kept: Pick<KeptResults, 'summary'>;
   /** What Nix was configured with when the agent started. */
@@ -69,7 +68,7 @@ export class CacheControl {
       narSize: own?.narSize ?? null,
       here: own !== undefined,
       members: members.toSorted((a, b) => b.bytesPerS - a.bytesPerS),
-      upstream: own === undefined ? await this.#offeredUpstream(path) : null,
+      upstream: own === undefined ? (await transfer.offeredUpstream([path])).has(path) : null,
     };
   }
 
@@ -113,16 +112,6 @@ export class CacheControl {
       }
     }
     return { alreadyHere: asked.length - absent.length, ...nothing, missing };
-  }
-
-  /** Whether a substituter of this machine has it; a substituter that does not answer in time has not. */
-  async #offeredUpstream(path: string): Promise<boolean> {
-    const asked = this.#components.pool.use(async (daemon) => daemon.queryMissing([path]));
-    const late = new Promise<undefined>((resolve) => {
-      setTimeout(resolve, SUBSTITUTERS_TIMEOUT_MS, undefined).unref();
-    });
-    const missing = await Promise.race([asked, late]);
-    return missing?.willSubstitute.includes(path) ?? false;
   }
 }
 
