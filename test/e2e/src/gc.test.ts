@@ -54,9 +54,11 @@ describe.skipIf(requireLab(['sid']))('garbage collection on machines of a mesh',
     );
     const args = workload('layers', '--arg', 'layers', '8', '--arg', 'width', '8');
     const { code, stderr } = await mesh.build(home, [...args, '-o', '/root/layers']);
+    const chain = await mesh.build(second, workload('chain', '--arg', 'n', '12'));
     for (const collector of collectors) await collector.kill('SIGKILL');
     expect(code, stderr).toBe(0);
     expect(stderr).not.toMatch(/error/);
+    expect(chain.code, chain.stderr).toBe(0);
     const [top] = (await home.exec(['readlink', '/root/layers'])).stdout.trim().split('\n');
     // All eight layers of eight, and itself.
     expect(await closureOn(home, top!)).toHaveLength(65);
@@ -81,6 +83,24 @@ describe.skipIf(requireLab(['sid']))('garbage collection on machines of a mesh',
         'the kept result',
         10_000,
         async () => keptLinks(second).includes(path.slice('/nix/store/'.length)) || undefined,
+      );
+    });
+
+    test('is kept and fetched under the longest name there may be', async () => {
+      // What is left of 211 characters for a derivation's output, whose `.drv` is one of them too.
+      const name = 'n'.repeat(207);
+      const expression = `derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh";
+        args = [ "-c" "echo long > $out" ]; }`;
+      await home.writeFile('/root/long.nix', expression);
+      const { code, stderr, stdout } = await mesh.build(home, [
+        ...['-f', '/root/long.nix', '--on', 'h2', '--print-out-paths'],
+      ]);
+      expect(code, stderr).toBe(0);
+      expect(readStore(home, stdout.trim())).toBe('long\n');
+      await until(
+        'its link',
+        10_000,
+        async () => keptLinks(second).some((link) => link.endsWith(name)) || undefined,
       );
     });
 
