@@ -48,6 +48,8 @@ interface Coming {
   reached: number;
 }
 
+/** Pieces that may still be in use when the next is taken: one goes to the store, one is held back by verification. */
+const HELD_BACK = 2;
 /** A fetcher nobody measured is expected to give what a shared source gives. */
 const UNMEASURED_BYTES_PER_MS = 20_000;
 
@@ -65,6 +67,8 @@ export class NarFetch {
   readonly #spooled = new Set<number>();
   /** Pieces begun by a source that was lost: their first bytes are in there. */
   readonly #begun = new Map<number, Uint8Array>();
+  /** Buffers of whole pieces to be filled again. */
+  readonly #free: Uint8Array[] = [];
   readonly #ended = new AbortController();
   readonly #lost = new Set<string>();
   #spool: Spool | undefined;
@@ -111,7 +115,7 @@ export class NarFetch {
   }
 
   /**
-   * The NAR in its order, a piece at a time. Once.
+   * The NAR in its order, a piece at a time. Once. A piece's bytes are good until the third piece after it was asked for.
    * @throws TransferError of the last source, once none is left; TRANSFER_PEER_LOST where nothing comes for STALLED_TRANSFER_MS
    */
   async *chunks(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
@@ -122,8 +126,11 @@ export class NarFetch {
     const ticks = setInterval(() => this.#tick(), TICK_MS);
     try {
       this.#begin();
+      const taken: Uint8Array[] = [];
       for (let piece = 0; piece < pieceCount(this.#wanted.narSize); piece += 1) {
         const bytes = await this.#take(piece, signal);
+        taken.push(bytes);
+        if (taken.length > HELD_BACK) this.#recycle(taken.shift()!);
         this.#step({ type: 'consumed', pieces: piece + 1 });
         yield bytes;
       }
@@ -383,6 +390,7 @@ export class NarFetch {
     for (const bytes of this.#inMemory.values()) this.#release(bytes.length);
     this.#inMemory.clear();
     this.#begun.clear();
+    this.#free.length = 0;
     const [partial, spool] = [this.#partial, this.#spool];
     const close = () => {
       partial?.end();
@@ -403,7 +411,16 @@ export class NarFetch {
   }
 
   #newBuffer(piece: number): Uint8Array {
-    return Buffer.allocUnsafeSlow(this.#bytesOf(piece));
+    const bytes = this.#bytesOf(piece);
+    const free = bytes === this.#pieceBytes ? this.#free.pop() : undefined;
+    return free ?? Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** A new buffer for every piece would have the garbage collector walk the heap over and over. */
+  #recycle(bytes: Uint8Array): void {
+    // What a spool still writes is not free, and without a window there is no need.
+    if (this.#spoolState !== 'none' || bytes.length !== this.#pieceBytes) return;
+    this.#free.push(bytes);
   }
 }
 
