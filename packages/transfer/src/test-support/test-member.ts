@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Emitter, generateIdentity, type Identity, silentLogger } from '@mesh/net';
+import { Emitter, generateIdentity, type Identity, silentLogger, systemClock } from '@mesh/net';
 import { signingKeyFromSeed } from '@mesh/nix';
 import { type BadPeer, Fetcher, type TransferEvents } from '../fetcher.ts';
 import { agentVouchers, signingKeyName } from '../path-info-verification.ts';
@@ -9,10 +9,11 @@ import type { NarReport } from '../pieces/nar-report.ts';
 import { PartialNars } from '../pieces/partial-nars.ts';
 import { PieceNars } from '../pieces/piece-nars.ts';
 import { WindowBudget } from '../pieces/window-budget.ts';
+import { type RootConnection, TempRoots } from '../roots/temp-roots.ts';
 import { NarConnections } from '../side-channel/nar-connections.ts';
 import { NarServer } from '../side-channel/nar-server.ts';
 import { StoreClient } from '../store-client.ts';
-import { StoreServer } from '../store-server.ts';
+import { StoreServer, type StoreServerComponents } from '../store-server.ts';
 import type { MemoryLan, MemoryNode } from './memory-net.ts';
 import { MemoryStore } from './memory-store.ts';
 
@@ -29,7 +30,16 @@ export class TestMember implements AsyncDisposable {
   readonly fetcher: Fetcher;
   readonly #connections: NarConnections;
 
-  constructor(lan: MemoryLan, name: string) {
+  /** @param options what the member is told of its own answers, and how it roots paths: not at all by default */
+  constructor(
+    lan: MemoryLan,
+    name: string,
+    options: Pick<StoreServerComponents, 'onTold'> & {
+      readonly connect?: () => Promise<RootConnection>;
+    } = {},
+  ) {
+    const { connect, ...hearing } = options;
+    const roots = connect === undefined ? undefined : new TempRoots({ clock: systemClock, connect });
     const { peerId, seed } = this.identity;
     this.net = lan.join(peerId, name);
     this.client = new StoreClient(this.net);
@@ -55,6 +65,8 @@ export class TestMember implements AsyncDisposable {
     new StoreServer({
       net: this.net,
       store: this.store,
+      ...hearing,
+      ...(roots === undefined ? {} : { promises: roots }),
       signingKey: signingKeyFromSeed(signingKeyName(peerId), seed),
       tickets: { issueTicket: (asker) => this.narServer.issueTicket(asker), prepare: () => undefined },
       logger: silentLogger,
@@ -62,6 +74,7 @@ export class TestMember implements AsyncDisposable {
     this.fetcher = new Fetcher({
       net: this.net,
       store: this.store,
+      ...(roots === undefined ? {} : { roots }),
       client: this.client,
       dataPlane: {
         prepare: () => undefined,
