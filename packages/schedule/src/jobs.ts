@@ -114,7 +114,7 @@ function addDerivation(step: Step, job: Job, node: DerivationNode): Derivation {
     localBytes: 0,
     claim: { stamp: 0, settled: false, deferredTo: undefined },
     holders: new Set(node.heldBy),
-    outputBytes: isHeld ? (node.history?.outputBytes ?? 0) : 0,
+    outputBytes: isHeld ? (node.heldBytes ?? 0) : 0,
     hashes: undefined,
     outcome: undefined,
   };

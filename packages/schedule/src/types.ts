@@ -38,6 +38,8 @@ export interface DerivationNode {
    * to be lost.
    */
   readonly heldBy?: readonly PeerId[];
+  /** NAR bytes of what is held; absent where unknown. */
+  readonly heldBytes?: number;
   /** Workers that get it only where no other can: they said they had its outputs and could not give them. */
   readonly avoid?: readonly PeerId[];
 }

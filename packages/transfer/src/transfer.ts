@@ -74,7 +74,7 @@ export interface Transfer {
   /** See {@link InputSources.fetchClosure}. */
   fetchClosure(wanted: readonly WantedInput[], options?: FetchOptions): Promise<FetchResult>;
   /** See {@link Upstream.offered}. */
-  offeredUpstream(wanted: readonly string[]): Promise<ReadonlySet<string>>;
+  offeredUpstream(wanted: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** See {@link whoHas}. */
   whoHas(
     paths: readonly string[],
@@ -86,6 +86,8 @@ export interface Transfer {
   announce(paths: readonly string[]): void;
   /** Bytes a second that a fetch from this member is expected to make, as measured; a guess where nothing was. */
   bytesPerSFrom(peerId: string): number;
+  /** Bytes a second that serving members may take of the network; undefined for no limit. */
+  setUploadLimit(bytesPerS: number | undefined): void;
   counters(): Promise<TransferCounters>;
 }
 
@@ -228,7 +230,7 @@ class AgentTransfer implements Transfer {
     return result;
   }
 
-  offeredUpstream(wanted: readonly string[]): Promise<ReadonlySet<string>> {
+  offeredUpstream(wanted: readonly string[]): Promise<ReadonlyMap<string, number>> {
     return this.#upstream.offered(wanted);
   }
 
@@ -257,6 +259,10 @@ class AgentTransfer implements Transfer {
 
   bytesPerSFrom(peerId: string): number {
     return this.#rates.rateOf(peerId) * 1_000;
+  }
+
+  setUploadLimit(bytesPerS: number | undefined): void {
+    this.#dataPlane.setUploadLimit(bytesPerS);
   }
 
   async counters(): Promise<TransferCounters> {

@@ -19,7 +19,7 @@ class World {
   readonly files = new Map<string, Uint8Array>();
   readonly valid = new Set<string>();
   readonly held = new Map<string, string[]>();
-  readonly substitutable = new Set<string>();
+  readonly substitutable = new Map<string, number>();
   readonly reads: string[] = [];
 
   derivation(name: string, spec: Spec = {}): Wanted {
@@ -107,13 +107,14 @@ describe('a plan', () => {
   test('leaves an input that a substituter offers to whoever builds what needs it, without its own inputs', async () => {
     const world = new World();
     const root = chain(world);
-    world.substitutable.add(outPath('b'));
+    world.substitutable.set(outPath('b'), 1_000);
     const planner = world.planner();
     const { derivations } = await planner.plan([root]);
     expect(derivations.map(({ node }) => node.name).sort()).toEqual(['b', 'c']);
     const b = derivations.find(({ node }) => node.name === 'b');
     expect(b?.method).toBe('realise');
-    expect(b?.node).toMatchObject({ place: 'substitute', heldBy: ['upstream'], dependencies: [] });
+    expect(b?.node).toMatchObject({ place: 'substitute', heldBy: ['upstream'], heldBytes: 1_000 });
+    expect(b?.node.dependencies).toEqual([]);
     const c = derivations.find(({ node }) => node.name === 'c');
     expect([...c!.upstream]).toEqual([outPath('b')]);
     expect(planner.isOffered(outPath('b'))).toBe(true);
@@ -122,7 +123,7 @@ describe('a plan', () => {
   test('lets Nix realise at home what a substituter offers and the user wants', async () => {
     const world = new World();
     const root = chain(world);
-    world.substitutable.add(outPath('c'));
+    world.substitutable.set(outPath('c'), 1_000);
     const { derivations } = await world.planner().plan([root]);
     expect(derivations.map(({ node }) => node.name)).toEqual(['c']);
     expect(derivations[0]?.node).toMatchObject({ place: 'substitute', system: 'builtin', dependencies: [] });
@@ -132,7 +133,7 @@ describe('a plan', () => {
   test('lets Nix realise at home what substituters were to give and did not', async () => {
     const world = new World();
     const root = chain(world);
-    world.substitutable.add(outPath('b'));
+    world.substitutable.set(outPath('b'), 1_000);
     const { derivations } = await world.planner(new Map([[outPath('b'), []]])).plan([root]);
     const b = derivations.find(({ node }) => node.name === 'b');
     expect(b?.node).toMatchObject({ place: 'substitute' });
@@ -146,7 +147,7 @@ describe('a plan', () => {
     const root = world.derivation('root', { inputs });
     world.valid.add(outPath('valid'));
     world.held.set(outPath('held'), ['peer-2']);
-    world.substitutable.add(outPath('offered'));
+    world.substitutable.set(outPath('offered'), 1_000);
     const { derivations } = await world.planner().plan([root]);
     const planned = derivations.find(({ node }) => node.name === 'root');
     expect([...planned!.upstream].sort()).toEqual(['held', 'offered', 'valid'].map((name) => outPath(name)));

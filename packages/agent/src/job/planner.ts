@@ -37,8 +37,8 @@ export interface Plan {
 export interface PlannerComponents {
   /** Which of these store paths are valid here. */
   queryValidPaths(paths: string[]): Promise<Set<string>>;
-  /** Store paths that this machine's own substituters offer, among what the given derivations need. */
-  querySubstitutable(wanted: Wanted[]): Promise<ReadonlySet<string>>;
+  /** Store paths that this machine's own substituters offer, among what the given derivations need, with their NAR bytes. */
+  querySubstitutable(wanted: Wanted[]): Promise<ReadonlyMap<string, number>>;
   /** Which connected members hold which of these paths. */
   whoHas(paths: string[]): Promise<Map<string, string[]>>;
   readDerivationFile?(path: string): Promise<Uint8Array>;
@@ -74,7 +74,7 @@ export class Planner {
   readonly #planned = new Set<string>();
   readonly #valid = new Set<string>();
   readonly #held = new Map<string, string[]>();
-  readonly #substitutable = new Set<string>();
+  readonly #substitutable = new Map<string, number>();
   /** Wanted for themselves, so that home itself gets them. */
   readonly #roots = new Set<string>();
   readonly #distrust: Distrust;
@@ -109,7 +109,7 @@ export class Planner {
       this.#components.remembered?.(),
     ]);
     for (const [path, peers] of held) this.#held.set(path, peers);
-    for (const path of substitutable) this.#substitutable.add(path);
+    for (const [path, bytes] of substitutable) this.#substitutable.set(path, bytes);
     const derivations = await this.#collect(roots);
     return { derivations, held, validCount: this.#valid.size - validBefore };
   }
@@ -180,10 +180,15 @@ export class Planner {
     return knownOutputs(derivation, outputs)?.every((output) => this.#substitutable.has(output)) ?? false;
   }
 
-  /** Whether those who need it get it from substituters of their own: unless home wants it for itself, or that failed before. */
-  #isLeftToUpstream(drvPath: string, visit: Visit): boolean {
-    if (this.#roots.has(drvPath) || !this.#isSubstitutable(visit)) return false;
-    return !knownOutputs(visit.derivation, visit.outputs)?.some((output) => this.#distrust.has(output));
+  /** Those who need it get it from substituters of their own, unless home wants it for itself, or that failed before. */
+  #leftToUpstream(
+    drvPath: string,
+    { derivation, outputs }: Visit,
+  ): Pick<DerivationNode, 'heldBy' | 'heldBytes'> {
+    const paths = knownOutputs(derivation, outputs) ?? [];
+    if (this.#roots.has(drvPath) || paths.some((path) => this.#distrust.has(path))) return {};
+    const heldBytes = paths.reduce((sum, path) => sum + (this.#substitutable.get(path) ?? 0), 0);
+    return { heldBy: [UPSTREAM], heldBytes };
   }
 
   async #planOne(drvPath: string, visit: Visit): Promise<PlannedDerivation> {
@@ -221,7 +226,7 @@ export class Planner {
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
         ...(offered
-          ? { predictedMs: 0, ...(this.#isLeftToUpstream(drvPath, visit) ? { heldBy: [UPSTREAM] } : {}) }
+          ? { predictedMs: 0, ...this.#leftToUpstream(drvPath, visit) }
           : this.#components.predict(derivationName(drvPath), derivation.system, shape)),
         outputs: outputPaths.filter((path) => path !== ''),
         avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],

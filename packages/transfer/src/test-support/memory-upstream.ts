@@ -17,8 +17,8 @@ export class MemoryUpstream implements Upstream {
     this.#ours = ours;
   }
 
-  async offered(): Promise<ReadonlySet<string>> {
-    return new Set(this.#theirs.infos.keys());
+  async offered(): Promise<ReadonlyMap<string, number>> {
+    return new Map([...this.#theirs.infos.values()].map(({ path, narSize }) => [path, narSize]));
   }
 
   async offers(paths: readonly string[]): Promise<ReadonlyMap<string, UpstreamOffer>> {

@@ -29,8 +29,11 @@ export interface UpstreamProgress {
 export interface Upstream {
   /** Whether there are any. */
   readonly configured: boolean;
-  /** Store paths that they offer among what these derivations (`….drv!out`) need. Substituters that fail offer nothing. */
-  offered(wanted: readonly string[]): Promise<ReadonlySet<string>>;
+  /**
+   * Store paths that they offer among what these derivations (`….drv!out`) need, with their NAR bytes (0 where they do not say).
+   * Substituters that fail offer nothing.
+   */
+  offered(wanted: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /**
    * What they offer of the closures of these paths, as far as those are missing here. A path whose closure is offered in part only is
    * left out. Empty where they do not answer in time, and for a while from then on.
@@ -88,11 +91,11 @@ export class DaemonUpstream implements Upstream {
     });
   }
 
-  async offered(wanted: readonly string[]): Promise<ReadonlySet<string>> {
-    if (!this.configured || wanted.length === 0) return new Set();
+  async offered(wanted: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    if (!this.configured || wanted.length === 0) return new Map();
     const limits = { timeoutMs: PLANNING_TIMEOUT_MS };
-    const missing = await this.#ask(limits, async (client) => client.queryMissing(wanted));
-    return new Set(missing?.willSubstitute);
+    const offers = await this.#ask(limits, (client) => askMissing(client, wanted));
+    return new Map([...(offers ?? [])].map(([path, { narBytes }]) => [path, narBytes]));
   }
 
   async offers(
@@ -101,12 +104,7 @@ export class DaemonUpstream implements Upstream {
   ): Promise<ReadonlyMap<string, UpstreamOffer>> {
     if (!this.configured || paths.length === 0) return new Map();
     const limits = { timeoutMs: ONLY_SOURCE_TIMEOUT_MS, ...options };
-    const offers = await this.#ask(limits, async (client) => {
-      // Nix asks about many paths at once here, one after the other below: by then it knows the answers.
-      const { willSubstitute, unknown } = await client.queryMissing(paths);
-      if (willSubstitute.length === 0) return new Map();
-      return complete(await client.querySubstitutablePathInfos(willSubstitute), unknown);
-    });
+    const offers = await this.#ask(limits, (client) => askMissing(client, paths));
     return offers ?? new Map();
   }
 
@@ -183,6 +181,16 @@ export class DaemonUpstream implements Upstream {
       return undefined;
     }
   }
+}
+
+async function askMissing(
+  client: DaemonClient,
+  wanted: readonly string[],
+): Promise<Map<string, UpstreamOffer>> {
+  // Nix asks about many paths at once here, and one after the other below: by then it knows the answers.
+  const { willSubstitute, unknown } = await client.queryMissing(wanted);
+  if (willSubstitute.length === 0) return new Map();
+  return complete(await client.querySubstitutablePathInfos(willSubstitute), unknown);
 }
 
 function isOnLoopback(substituter: string, port: number | undefined): boolean {
