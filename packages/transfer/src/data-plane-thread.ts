@@ -45,10 +45,12 @@ export class ThreadDataPlane implements DataPlane {
   #idle: NodeJS.Timeout | undefined;
   /** Of threads that ended. */
   #past = NOTHING_YET;
+  #uploadBytesPerS: number | undefined;
   #closed = false;
 
   constructor(init: DataPlaneInit, components: { readonly askTicket: TicketAsker }) {
     this.#init = init;
+    this.#uploadBytesPerS = init.uploadBytesPerS;
     this.#askTicket = components.askTicket;
   }
 
@@ -83,6 +85,12 @@ export class ThreadDataPlane implements DataPlane {
     this.#thread?.calls.call('dropPeer', peerId).catch(() => undefined);
   }
 
+  setUploadLimit(bytesPerS: number | undefined): void {
+    this.#uploadBytesPerS = bytesPerS;
+    // A thread that ends meanwhile sends nothing; the next one is started with the limit.
+    this.#thread?.calls.call('setUploadLimit', bytesPerS).catch(() => undefined);
+  }
+
   async counters(): Promise<DataPlaneCounters> {
     if (this.#thread === undefined) return this.#past;
     const ask = (calls: ThreadCalls) => calls.call<DataPlaneCounters>('counters', undefined);
@@ -108,7 +116,7 @@ export class ThreadDataPlane implements DataPlane {
 
   #start(): Thread {
     const worker = new Worker(WORKER_FILE, {
-      workerData: this.#init,
+      workerData: this.#workerInit(),
       name: 'mesh-data-plane',
       execArgv: FROM_SOURCE ? ['--conditions=@mesh/source'] : [],
     });
@@ -124,6 +132,11 @@ export class ThreadDataPlane implements DataPlane {
     worker.on('exit', () => ended('its thread ended'));
     worker.unref();
     return thread;
+  }
+
+  #workerInit(): DataPlaneInit {
+    const { uploadBytesPerS: _, ...init } = this.#init;
+    return this.#uploadBytesPerS === undefined ? init : { ...init, uploadBytesPerS: this.#uploadBytesPerS };
   }
 
   #watchIdle(): void {

@@ -23,6 +23,7 @@ const main = new ThreadCalls(parentPort, {
   sendNar: ({ wish, port }: { wish: NarWish; port: MessagePort }, { signal }) =>
     sendBytes(port, plane.openNar(wish, signal)),
   dropPeer: async (peerId: string) => plane.dropPeer(peerId),
+  setUploadLimit: async (bytesPerS: number | undefined) => plane.setUploadLimit(bytesPerS),
   counters: () => plane.counters(),
   close: () => plane.close(),
 });

@@ -34,6 +34,8 @@ export interface DataPlane extends NarStreams {
   import(items: readonly ImportItem[], options: ImportOptions): Promise<void>;
   /** Closes all connections from and to a peer that left. */
   dropPeer(peerId: string): void;
+  /** Bytes a second that serving may take of the network; undefined for no limit. */
+  setUploadLimit(bytesPerS: number | undefined): void;
   counters(): Promise<DataPlaneCounters>;
   close(): Promise<void>;
 }
@@ -54,6 +56,8 @@ export interface DataPlaneInit {
   readonly daemonSocket?: string;
   /** Directory for what `nix copy` remembers. */
   readonly cacheDir: string;
+  /** See {@link DataPlane.setUploadLimit}. */
+  readonly uploadBytesPerS?: number;
 }
 
 export interface DataPlaneComponents {
@@ -116,6 +120,7 @@ export class LocalDataPlane implements DataPlane {
       },
       { shelf: this.#partials, board: this.#partials, now: components.now },
     );
+    this.#server.setUploadLimit(init.uploadBytesPerS);
     this.#peers = new NarConnections(components.askTicket);
     this.#nars = new LocalNars(shelf, this.#peers);
     const pieces = new PieceNars({
@@ -162,6 +167,10 @@ export class LocalDataPlane implements DataPlane {
   dropPeer(peerId: string): void {
     this.#server.dropPeer(peerId);
     this.#peers.dropPeer(peerId);
+  }
+
+  setUploadLimit(bytesPerS: number | undefined): void {
+    this.#server.setUploadLimit(bytesPerS);
   }
 
   async counters(): Promise<DataPlaneCounters> {

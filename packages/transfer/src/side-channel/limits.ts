@@ -58,3 +58,6 @@ export const MAX_LAYOUTS = 256;
 export const MAX_LAYOUT_BYTES = 16 * 1024 * 1024;
 /** It is forgotten when nothing was served for this long. */
 export const LAYOUT_IDLE_MS = 30_000;
+
+/** Connections one peer may have open here: twice what it needs, so that it cannot take all places of others. */
+export const MAX_CONNECTIONS_OF_ONE_PEER = 8;

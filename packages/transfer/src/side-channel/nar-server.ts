@@ -10,8 +10,10 @@ import {
 } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import { SIDE_CHANNEL_ALPN } from './frames.ts';
+import { MAX_CONNECTIONS_OF_ONE_PEER } from './limits.ts';
 import { NarSession, type SessionCounters } from './nar-session.ts';
 import type { HoldingBoard, NarShelf } from './ranges.ts';
+import { UploadTurns } from './upload-turns.ts';
 
 /** A key to one connection: made for one peer, told to it over an authenticated stream. */
 export interface NarTicket {
@@ -68,11 +70,24 @@ export class NarServer {
   readonly #tickets = new Map<string, OpenTicket>();
   readonly #connections = new Map<TLSSocket, string>();
   readonly #peerOfHandshake = new WeakMap<object, string>();
+  readonly #turns: UploadTurns;
   #server: Promise<Server> | undefined;
 
   constructor(init: NarServerInit, components: NarServerComponents) {
     this.#init = init;
     this.#components = components;
+    this.#turns = new UploadTurns({
+      now: components.now,
+      after: (ms, run) => {
+        const timer = setTimeout(run, ms);
+        return () => clearTimeout(timer);
+      },
+    });
+  }
+
+  /** Bytes a second that all connections together may send; undefined for no limit. Peers share it alike. */
+  setUploadLimit(bytesPerS: number | undefined): void {
+    this.#turns.setLimit(bytesPerS);
   }
 
   /** Connections open now. */
@@ -166,12 +181,18 @@ export class NarServer {
   }
 
   #serve(socket: TLSSocket, peerId: string): void {
+    const others = [...this.#connections.values()].filter((holder) => holder === peerId);
+    if (others.length >= MAX_CONNECTIONS_OF_ONE_PEER) {
+      socket.destroy();
+      return;
+    }
     this.#connections.set(socket, peerId);
     socket.once('close', () => this.#connections.delete(socket));
     const { shelf, board } = this.#components;
     new NarSession(socket, peerId, {
       shelf,
       counters: this.counters,
+      turns: this.#turns,
       ...(board === undefined ? {} : { board }),
     });
   }

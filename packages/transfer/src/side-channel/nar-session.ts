@@ -15,6 +15,7 @@ import {
 } from './messages.ts';
 import type { HoldingBoard, NarReader, NarShelf } from './ranges.ts';
 import { SessionWatches } from './session-watches.ts';
+import type { UploadTurns } from './upload-turns.ts';
 
 /** What the sessions of a server have done together. */
 export interface SessionCounters {
@@ -34,6 +35,7 @@ export interface SessionComponents {
   readonly shelf: NarShelf;
   readonly board?: HoldingBoard;
   readonly counters: SessionCounters;
+  readonly turns: UploadTurns;
 }
 
 interface QueuedRange {
@@ -46,6 +48,7 @@ interface QueuedRange {
 /** One connection of the side channel, serving end. It lives as long as its socket. */
 export class NarSession {
   readonly #socket: TLSSocket;
+  readonly #peerId: string;
   readonly #components: SessionComponents;
   readonly #gone = new AbortController();
   readonly #queue: QueuedRange[] = [];
@@ -57,6 +60,7 @@ export class NarSession {
 
   constructor(socket: TLSSocket, peerId: string, components: SessionComponents) {
     this.#socket = socket;
+    this.#peerId = peerId;
     this.#components = components;
     this.#watches = new SessionWatches(peerId, components.board, () => this.#tellHoldings());
     const frames = new FrameReader(ASKED, {
@@ -140,9 +144,7 @@ export class NarSession {
       for await (const chunk of reader.read(offset, bytes, signal)) {
         left -= chunk.length;
         if (left < 0) throw refused('its NAR is longer than it was');
-        for (let at = 0; at < chunk.length; at += MAX_DATA_BYTES) {
-          await this.#sendData(chunk.subarray(at, at + MAX_DATA_BYTES));
-        }
+        await this.#sendData(chunk, signal);
       }
       if (left > 0) throw refused('its NAR ends too early');
       await this.#write(idFrame('end', id));
@@ -194,14 +196,19 @@ export class NarSession {
     this.#reader = undefined;
   }
 
-  async #sendData(bytes: Uint8Array): Promise<void> {
-    const { counters } = this.#components;
-    // Apart, for a write of several parts is copied into one first.
-    await this.#write(frameHeader('data', bytes.length));
-    await this.#write(bytes);
-    counters.rawBytes += bytes.length;
-    counters.sentBytes += bytes.length;
-    for (const holding of this.#watches.take()) await this.#write(holding);
+  async #sendData(chunk: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { counters, turns } = this.#components;
+    for (let at = 0; at < chunk.length; ) {
+      const bytes = chunk.subarray(at, at + Math.min(turns.turnBytes, MAX_DATA_BYTES));
+      await turns.take(this.#peerId, bytes.length, signal);
+      // Apart, for a write of several parts is copied into one first.
+      await this.#write(frameHeader('data', bytes.length));
+      await this.#write(bytes);
+      at += bytes.length;
+      counters.rawBytes += bytes.length;
+      counters.sentBytes += bytes.length;
+      for (const holding of this.#watches.take()) await this.#write(holding);
+    }
   }
 
   /** Writes, and waits until the memory is free again. */
