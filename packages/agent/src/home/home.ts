@@ -13,6 +13,7 @@ import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
+import { sourceName } from '../source-name.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import { BuildNotes, type HomeHistory } from './build-notes.ts';
 import { carryOut } from './carry-out.ts';
@@ -247,6 +248,6 @@ export class Home {
   }
 
   #nameOf(peerId: string): string {
-    return this.#components.net.nameOf(peerId) ?? peerId.slice(-8);
+    return sourceName(peerId, this.#components.net);
   }
 }

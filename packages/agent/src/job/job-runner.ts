@@ -2,6 +2,7 @@ import { allows, type JobOptions, LOCAL, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
+import { sourceName } from '../source-name.ts';
 import { Job } from './job.ts';
 import { type PassComponents, runJob } from './job-pass.ts';
 import { announceEnd, type RootPaths } from './job-result.ts';
@@ -137,7 +138,7 @@ export class JobRunner {
   }
 
   #nameOf(peerId: string): string {
-    return this.#components.net.nameOf(peerId) ?? peerId.slice(-8);
+    return sourceName(peerId, this.#components.net);
   }
 
   /** Logs of what was built are with Nix by now; those of failed builds stay for `mesh log`. */
