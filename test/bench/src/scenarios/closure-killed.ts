@@ -76,6 +76,8 @@ export const closureKilled: Scenario = {
       const sentBy = (host: Host) => cableBytes(host).sent - sentBefore.get(host)!;
       const started = performance.now();
       const fetched = lab.warm(to, path);
+      // Waited for below; it may fail before that.
+      fetched.catch(() => undefined);
       if (misfortune !== undefined) {
         const half = () => (cableBytes(to).received - before > BYTES / 2 ? true : undefined);
         await Promise.race([until('half of the bytes', TIMEOUT_MS, half), fetched]);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosureLab } from '../closure-lab.ts';
 import { figure } from '../figure.ts';
 import { dropPaths, makeLargePath } from '../made-paths.ts';
@@ -7,6 +8,8 @@ import type { Scenario } from './scenario.ts';
 const SIZES_MIB = [100, 1_024, 4_096];
 const REQUIRED_MIB = 100;
 const MIB = 2 ** 20;
+/** Agents that have just started and met are not idle yet. */
+const SETTLE_MS = 10_000;
 
 /** What serving and fetching take of memory must not depend on what is served and fetched. Once for each size: a peak is no average. */
 export const closureMemory: Scenario = {
@@ -18,6 +21,7 @@ export const closureMemory: Scenario = {
     const hosts = lab.lab.hosts;
     const to = lab.lab.host('h2');
     const pids = hosts.map((host) => lab.agentPid(host));
+    await sleep(SETTLE_MS);
     const idle = pids.map(residentBytes);
     const peaks: number[][] = [];
     for (const mib of SIZES_MIB) {
