@@ -8,7 +8,7 @@ export interface OutputKeeperComponents {
   self: string;
   clock: Clock;
   logger: Logger;
-  roots: OutputRoots;
+  roots: Pick<OutputRoots, 'keep'>;
   /** Where results for other homes stay when those are done with them. */
   kept: Pick<KeptResults, 'keep' | 'used'>;
   /** Tells members that these paths are here. */
