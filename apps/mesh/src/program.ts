@@ -145,6 +145,7 @@ function addAgent(command: Command): void {
     .option('--peer <multiaddr>', 'a machine to connect to where multicast does not reach', collect)
     .option('--no-mdns', 'neither announce this machine nor look for others')
     .option('--slots <n>', 'builds at a time; 0 builds nothing here')
+    .option('--limit-rate <bytes>', 'bytes a second for serving others: 10M, 500K')
     .action(async (flags: AgentFlags) =>
       (await import('./commands/agent.ts')).agent({ ...flags, peer: flags.peer ?? [] }),
     );

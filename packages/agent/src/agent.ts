@@ -31,6 +31,7 @@ import { submittersOnly } from './worker/offer.ts';
 import { OfferKeeper } from './worker/offer-keeper.ts';
 import { OutputKeeper } from './worker/output-keeper.ts';
 import { OutputRoots } from './worker/output-roots.ts';
+import { type UploadConfig, UploadLimitKeeper } from './worker/upload-limit.ts';
 import { Worker } from './worker/worker.ts';
 
 export interface AgentInit {
@@ -44,6 +45,8 @@ export interface AgentInit {
   peers?: string[];
   mdns?: boolean;
   slots?: number;
+  /** Takes the place of the configuration file's. */
+  upload?: UploadConfig;
   /** Serve the local API on its sockets; a command that brings its own agent does not. */
   serveControl: boolean;
   /** Serve the binary cache to this machine's Nix; an agent that lives for one build does not. */
@@ -114,6 +117,9 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     logger,
     onTold: (paths) => kept.used(paths),
   });
+  const uploadLimit = new UploadLimitKeeper(settings.upload, clock, (bytesPerS) =>
+    transfer.setUploadLimit(bytesPerS),
+  );
   const roots = new OutputRoots(clock, () => DaemonClient.connect(daemon));
   // An untrusted user may sign nothing; its outputs serve this machine alone.
   const signOutputs = async (outputs: string[]): Promise<void> => {
@@ -253,6 +259,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       }
       home.start();
       transfer.start();
+      uploadLimit.start();
       void kept.load();
       historyShare.start();
       await net.start();
@@ -278,6 +285,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       clearInterval(loadTimer);
       facts.stop();
       offers.stop();
+      uploadLimit.stop();
       await runner.stop();
       await server?.stop();
       await defaultServer?.stop();

@@ -43,6 +43,8 @@ describe('what an owner offers, in config.json', () => {
     { offer: { hours: ['22-7'] } },
     { offer: { hours: ['25:00-07:00'] } },
     { offer: { slots: -1 } },
+    { upload: { limitRate: '10 MB/s' } },
+    { upload: { hours: ['8-18'] } },
     { offer: { cores: 0 } },
     { offer: { ownShare: 1.5 } },
     { offer: { submiters: ['kana'] } },

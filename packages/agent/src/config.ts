@@ -3,6 +3,7 @@ import Conf from 'conf';
 import { AgentError } from './errors.ts';
 import { type KeepConfig, SIZE_PATTERN } from './worker/kept-limits.ts';
 import type { OfferConfig } from './worker/offer.ts';
+import type { UploadConfig } from './worker/upload-limit.ts';
 
 /** What an owner may set for a machine's agent; everything else is detected. Kept in `config.json` of the state directory. */
 export interface AgentConfig {
@@ -26,6 +27,8 @@ export interface AgentConfig {
   cache?: CacheConfig;
   /** How long what was built here for others stays, and how much of it. */
   keep?: KeepConfig;
+  /** How much of the network serving members may take, and when. */
+  upload?: UploadConfig;
 }
 
 /** Of the binary cache. */
@@ -91,6 +94,19 @@ const schema = {
       maxAgeHours: { type: 'number', minimum: 0, maximum: 87_660 },
     },
   },
+  upload: {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      limitRate: {
+        anyOf: [
+          { type: 'number', minimum: 1 },
+          { type: 'string', pattern: SIZE_PATTERN },
+        ],
+      },
+      hours: { type: 'array', items: { type: 'string', pattern: HOURS_PATTERN }, maxItems: 32 },
+    },
+  },
 } as const;
 
 /** Settings in force: the file's, overridden by the command line's. */
@@ -105,6 +121,7 @@ export interface AgentSettings {
   /** Undefined where it is switched off. */
   cache: { port: number; priority?: number } | undefined;
   keep: KeepConfig;
+  upload: UploadConfig;
 }
 
 /**
@@ -131,6 +148,8 @@ export function readSettings(stateDir: string, given: Partial<AgentSettings>): A
     tags: file.tags ?? [],
     cache: cacheSettings(file.cache ?? {}),
     keep: file.keep ?? {},
+    // A limit of the command line holds at every hour.
+    upload: given.upload ?? file.upload ?? {},
   };
 }
 

@@ -10,6 +10,7 @@ export interface AgentFlags extends CommonFlags {
   peer: string[];
   mdns: boolean;
   slots?: string;
+  limitRate?: string;
 }
 
 /** A whole number in a range, or a usage error that names the option. */
@@ -17,6 +18,12 @@ export function parseNumber(option: string, text: string, min: number, max: numb
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw usageError(`${option} ${text}: give a whole number from ${min} to ${max}.`);
+}
+
+/** Bytes a second, or a usage error. */
+export function parseRate(text: string): string {
+  if (/^[0-9]{1,15}(\.[0-9]{1,3})?[KMGT]?$/.test(text)) return text;
+  throw usageError(`--limit-rate ${text}: give bytes a second, such as 10M or 500K.`);
 }
 
 /** Slots beyond any machine's cores are a slip of the finger. */
@@ -29,6 +36,7 @@ export async function agent(flags: AgentFlags): Promise<void> {
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.listen === undefined ? {} : { listenPort: parseNumber('--listen', flags.listen, 0, 65_535) }),
     ...(flags.slots === undefined ? {} : { slots: parseNumber('--slots', flags.slots, 0, MAX_SLOTS) }),
+    ...(flags.limitRate === undefined ? {} : { upload: { limitRate: parseRate(flags.limitRate) } }),
     peers: flags.peer,
     // Without the option the configuration file decides.
     ...(flags.mdns ? {} : { mdns: false }),

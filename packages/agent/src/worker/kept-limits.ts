@@ -30,7 +30,8 @@ export function keepLimits({ maxBytes, maxAgeHours }: KeepConfig): KeepLimits {
   };
 }
 
-function bytesOf(size: number | string): number {
+/** The bytes a valid size means. */
+export function bytesOf(size: number | string): number {
   if (typeof size === 'number') return size;
   const unit = UNITS.indexOf(/[KMGT]$/.exec(size)?.[0] ?? '');
   return Math.floor(Number.parseFloat(size) * 1024 ** unit);
