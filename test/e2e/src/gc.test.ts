@@ -63,10 +63,11 @@ describe.skipIf(requireLab(['sid']))('garbage collection on machines of a mesh',
     // All eight layers of eight, and itself.
     expect(await closureOn(home, top!)).toHaveLength(65);
     expect(readStore(home, top!)).toMatch(/^layers \/nix\/store\/\S+-layer-7-0 /);
-    const builders = await Promise.all(
-      (await closureOn(home, top!)).map(async (path) => (await builtOn(lab.hosts, path))[0]),
-    );
-    expect(new Set(builders).size).toBeGreaterThan(1);
+    const builders = new Set<string>();
+    for (const path of await closureOn(home, top!)) {
+      for (const name of await builtOn(lab.hosts, path)) builders.add(name);
+    }
+    expect(builders.size).toBeGreaterThan(1);
     await Promise.all(lab.hosts.map((host) => expectSound(host)));
   });
 

@@ -51,6 +51,15 @@ async function connected(
 }
 
 describe('connecting', () => {
+  test('many at once to a daemon that lets few wait', async () => {
+    await using daemon = await scriptedDaemon(greeting(34), 1);
+    const connecting = Array.from({ length: 20 }, () =>
+      DaemonClient.connect({ socketPath: daemon.socketPath }),
+    );
+    for (const client of await Promise.all(connecting)) client.close();
+    expect(daemon.sockets).toHaveLength(20);
+  });
+
   test('to a daemon of 1.34: no features, no trust', async () => {
     await using daemon = await scriptedDaemon(greeting(34));
     const client = await DaemonClient.connect({ socketPath: daemon.socketPath });

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NixError, quote } from '../errors.ts';
 import {
   CLIENT_FEATURES,
@@ -12,6 +13,7 @@ import {
   OLDEST_MINOR,
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
+  QUEUE_FULL_PAUSE_MS,
   STALL_TIMEOUT_MS,
 } from './constants.ts';
 import { ActivityIds, type Emit, readMessages } from './messages.ts';
@@ -66,6 +68,18 @@ export class DaemonConnection {
    * @throws NixError NIX_DAEMON_UNREACHABLE, NIX_DAEMON_TOO_OLD, NIX_DAEMON_PROTOCOL, NIX_DAEMON_CLOSED, NIX_DAEMON_ERROR
    */
   static async open(options: ConnectionOptions): Promise<DaemonConnection> {
+    const deadline = performance.now() + (options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS);
+    for (;;) {
+      try {
+        return await DaemonConnection.#attempt(options);
+      } catch (error) {
+        if (!isQueueFull(error) || performance.now() > deadline) throw error;
+        await sleep(QUEUE_FULL_PAUSE_MS);
+      }
+    }
+  }
+
+  static async #attempt(options: ConnectionOptions): Promise<DaemonConnection> {
     options.signal?.throwIfAborted();
     const socket = connect({ path: options.socketPath });
     const reader = new WireReader(socket, options.stallTimeoutMs ?? STALL_TIMEOUT_MS);
@@ -278,6 +292,11 @@ function connectError(socketPath: string, cause: NodeJS.ErrnoException): NixErro
         cause,
       );
   }
+}
+
+/** The daemon lets five wait while it forks (Nix 2.8), and Linux refuses the sixth at once. */
+function isQueueFull(error: unknown): boolean {
+  return error instanceof NixError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EAGAIN';
 }
 
 function unreachable(message: string, cause: Error): NixError {

@@ -67,6 +67,8 @@ export const MAX_ACTIVITIES = 100_000;
 
 /** The daemon forks for each connection, which a machine in the middle of swapping may take long for. */
 export const HANDSHAKE_TIMEOUT_MS = 30_000;
+/** Before the next try where too many wait for the daemon to take their connections: it takes one in some milliseconds. */
+export const QUEUE_FULL_PAUSE_MS = 10;
 /**
  * Longest silence in the middle of an answer. The daemon writes an answer in one go; only a slow disk under a NAR
  * can hold it up. Between messages (a long build) there is no limit.

@@ -23,8 +23,11 @@ export interface ScriptedDaemon extends AsyncDisposable {
   receives(bytes: number, index?: number): Promise<Buffer>;
 }
 
-/** `speech` is said to every connection at once; the connection then stays open. */
-export async function scriptedDaemon(speech: Uint8Array): Promise<ScriptedDaemon> {
+/**
+ * `speech` is said to every connection at once; the connection then stays open.
+ * @param backlog connections that may wait to be taken
+ */
+export async function scriptedDaemon(speech: Uint8Array, backlog = 511): Promise<ScriptedDaemon> {
   const directory = await mkdtemp(join(tmpdir(), 'scripted-daemon-'));
   const socketPath = join(directory, 'socket');
   const received: Buffer[] = [];
@@ -39,7 +42,7 @@ export async function scriptedDaemon(speech: Uint8Array): Promise<ScriptedDaemon
     socket.on('error', () => socket.destroy());
     socket.write(speech);
   });
-  server.listen(socketPath);
+  server.listen({ path: socketPath, backlog });
   await once(server, 'listening');
   return {
     socketPath,
