@@ -2,13 +2,15 @@ import { NixError, type PathDescription, verifyNar } from '@mesh/nix';
 import { isPeerFault, TransferError } from '../errors.ts';
 import type { PeerLabel } from '../side-channel/nar-connection.ts';
 import type { NarShelf, PeerRanges } from '../side-channel/ranges.ts';
-import { RANGE_BYTES, RANGES_AHEAD } from './constants.ts';
+import { MIN_RANGES_AHEAD, RANGE_BYTES, RANGES_AHEAD } from './constants.ts';
 import type { NarStreams, NarWish } from './nar-streams.ts';
 
 /** NARs out of this machine's store and from members, in the thread that has the connections. */
 export class LocalNars implements NarStreams {
   readonly #shelf: NarShelf;
   readonly #peers: Pick<PeerRanges, 'read'>;
+  /** NARs of members that are being read. */
+  #streams = 0;
 
   constructor(shelf: NarShelf, peers: Pick<PeerRanges, 'read'>) {
     this.#shelf = shelf;
@@ -38,12 +40,15 @@ export class LocalNars implements NarStreams {
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const gone = new AbortController();
     const givers = new Givers(info, holders, this.#peers, AbortSignal.any([signal, gone.signal]));
+    this.#streams += 1;
     try {
-      yield* verifyNar(givers.bytes(), info);
+      const ahead = () => Math.max(MIN_RANGES_AHEAD, Math.floor(RANGES_AHEAD / this.#streams));
+      yield* verifyNar(givers.bytes(ahead), info);
     } catch (error) {
       if (!(error instanceof NixError) || error.code !== 'NIX_BAD_NAR') throw error;
       throw givers.badNar(error);
     } finally {
+      this.#streams -= 1;
       gone.abort();
     }
   }
@@ -71,15 +76,15 @@ class Givers {
     this.#signal = signal;
   }
 
-  /** The bytes in order; a few ranges are asked for ahead, so that round trips do not count. */
-  async *bytes(): AsyncGenerator<Uint8Array, void, undefined> {
+  /** The bytes in order; so many ranges are asked for ahead, so that round trips do not count. */
+  async *bytes(rangesAhead: () => number): AsyncGenerator<Uint8Array, void, undefined> {
     const { narSize } = this.#info;
     const ahead: Promise<Buffer>[] = [];
     let given = 0;
     let asked = 0;
     let before: Buffer | undefined;
     while (asked < narSize || ahead.length > 0) {
-      while (asked < narSize && ahead.length < RANGES_AHEAD) {
+      while (asked < narSize && ahead.length < rangesAhead()) {
         const range = this.#range(asked, Math.min(RANGE_BYTES, narSize - asked));
         // Looked at in its turn; until then it is nobody's failure.
         range.catch(() => undefined);
