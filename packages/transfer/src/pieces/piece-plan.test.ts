@@ -218,8 +218,11 @@ describe('a NAR from those who have it', () => {
       bytesPerMs: 100_000,
     };
     expect(plan.step(source, 0)).toEqual([]);
-    expect(plan.step({ type: 'tick' }, 3)).toHaveLength(3);
-    expect(plan.step({ type: 'tick' }, 100)).toHaveLength(5);
+    const [first] = plan.step({ type: 'tick' }, 1);
+    expect(plan.step({ type: 'tick' }, 100)).toHaveLength(1);
+    if (first?.type !== 'ask') throw new Error('nothing was asked for');
+    // A source that gives is asked for more ahead.
+    expect(plan.step({ type: 'done', id: first.asked.id, bytesPerMs: 100_000 }, 100)).toHaveLength(2);
   });
 });
 

@@ -43,6 +43,8 @@ interface SourceState {
   complete: boolean;
   pieces: Uint8Array;
   bytesPerMs: number;
+  /** Pieces it gave. */
+  done: number;
   /** In the order asked. */
   readonly queue: AskedPiece[];
 }
@@ -130,7 +132,8 @@ export class PiecePlan {
       case 'source': {
         const { source, complete, pieces, bytesPerMs } = event;
         const known = this.#sources.get(source);
-        if (known === undefined) this.#sources.set(source, { complete, pieces, bytesPerMs, queue: [] });
+        if (known === undefined)
+          this.#sources.set(source, { complete, pieces, bytesPerMs, done: 0, queue: [] });
         else Object.assign(known, { complete, pieces });
         return;
       }
@@ -172,6 +175,7 @@ export class PiecePlan {
     if (asked === undefined) return;
     this.#forget(asked);
     const source = this.#sources.get(asked.source);
+    if (source !== undefined) source.done += 1;
     // The mean of times, not of rates: two pieces that arrive together do not make a source fast.
     if (source !== undefined && bytesPerMs > 0) {
       source.bytesPerMs = 1 / ((1 - NEWEST_SHARE) / source.bytesPerMs + NEWEST_SHARE / bytesPerMs);
@@ -225,7 +229,8 @@ export class PiecePlan {
     }
     const bytes = Math.min(MAX_AHEAD_BYTES, source.bytesPerMs * AHEAD_MS);
     const pieces = Math.max(MIN_AHEAD_PIECES, Math.floor(bytes / this.#pieceBytes));
-    return source.queue.length >= pieces;
+    // Little until it is known what it gives, and who else fetches: many that begin at once begin with the same pieces.
+    return source.queue.length >= Math.min(pieces, MIN_AHEAD_PIECES + source.done);
   }
 
   get #isSwarm(): boolean {
