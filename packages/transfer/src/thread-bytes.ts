@@ -7,7 +7,7 @@ type BytesMessage = { readonly buffer: ArrayBuffer; readonly bytes: number } | {
 /** Large enough that messages do not count. */
 const BUFFER_BYTES = 256 * 1024;
 /** Buffers under way for one stream: what one thread may be ahead of the other. */
-const BUFFERS = 16;
+const BUFFERS = 8;
 
 /**
  * Sends bytes to another thread, no faster than they are taken there. The same few buffers go to and fro: new ones for every chunk would

@@ -54,7 +54,7 @@ export const MAX_RULED_OUT = 10_000;
  * for ahead because on a busy machine every step of a range waits for a processor: with 4 MiB ahead such a machine made 25 MiB/s.
  */
 export const RANGE_BYTES = 1024 * 1024;
-export const RANGES_AHEAD = 24;
+export const RANGES_AHEAD = 10;
 export const MIN_RANGES_AHEAD = 2;
 
 /** Nix writes down what it was told within milliseconds; whoever asks again by hand takes longer than this. */
