@@ -22,19 +22,6 @@ export const MAX_INBOUND_CONNECTIONS = 64;
 /** Connections to one peer: a long NAR must not hold up the short ones behind it. */
 export const MAX_CONNECTIONS_PER_PEER = 4;
 
-/**
- * Closures up to these limits go to the daemon on a kept connection. Measured with Nix 2.34: 300 paths of 10 KB cost 1.0 s of
- * processor time that way and 2.8 s by `nix copy`, 400 MB in 3 paths 4.8 and 5.4 s; above, `nix copy` is worth its start.
- */
-export const DAEMON_IMPORT_BYTES = 64 * 1024 * 1024;
-export const DAEMON_IMPORT_PATHS = 1_000;
-
-/** NARs of a closure up to this size are held in memory until all are verified; those of larger ones stream through. */
-export const PULLED_FIRST_BYTES = 4 * 1024 * 1024;
-
-/** NARs of one such closure pulled at once: hides round trips without crowding one peer. */
-export const SMALL_PULLS_AT_ONCE = 4;
-
 /** NARs the gateway streams at once; further requests wait. */
 export const GATEWAY_NARS_AT_ONCE = 8;
 

@@ -1,15 +1,9 @@
 import { join } from 'node:path';
 import { DaemonClient, DaemonPool } from '@mesh/nix';
-import { DAEMON_IMPORT_BYTES, DAEMON_IMPORT_PATHS } from './constants.ts';
+import { isPeerFault, isTransferError } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { daemonImporter } from './import/daemon-importer.ts';
-import {
-  type ImportItem,
-  type ImportOptions,
-  narBytes,
-  type OpenVerified,
-  type StoreImporter,
-} from './import/import.ts';
+import type { ImportItem, ImportOptions, OpenVerified, StoreImporter } from './import/import.ts';
 import { nixCopyImporter } from './import/nix-copy-importer.ts';
 import { WINDOW_BUDGET_BYTES } from './pieces/limits.ts';
 import type { NarReport } from './pieces/nar-report.ts';
@@ -147,17 +141,37 @@ export class LocalDataPlane implements DataPlane {
   }
 
   async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
-    const importer = goesToDaemon(items) ? this.#daemon : this.#nixCopy;
     for (const item of items) this.#reports.set(item, (report) => options.onReport?.(item, report));
-    await importer.import(items, {
+    const left = new Set(items);
+    const heard: ImportOptions = {
       signal: options.signal,
       onPath: (item) => {
+        left.delete(item);
         this.#fetchedBytes += item.info.narSize;
         this.#fetchedPaths += 1;
         this.#partials.valid(item.info.path);
         options.onPath(item);
       },
-    });
+    };
+    try {
+      await this.#daemon.import(items, heard);
+    } catch (error) {
+      const isOurs = isTransferError(error) && error.code === 'TRANSFER_IMPORT_FAILED';
+      // `nix copy` takes a `.drv` for what it builds in some versions and for itself in others: it gets none.
+      const isForNix = isOurs && items.every(({ info }) => !info.path.endsWith('.drv'));
+      if (!isForNix || options.signal.aborted) throw error;
+      await this.#copyRest([...left], heard, error);
+    }
+  }
+
+  /** What the daemon did not take from us it may take from Nix's own program; where that fails too, the first error counts. */
+  async #copyRest(items: readonly ImportItem[], options: ImportOptions, first: Error): Promise<void> {
+    try {
+      await this.#nixCopy.import(items, options);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      throw isPeerFault(error) ? error : first;
+    }
   }
 
   openNar(wish: NarWish, signal: AbortSignal): AsyncIterable<Uint8Array> {
@@ -190,11 +204,4 @@ export class LocalDataPlane implements DataPlane {
     this.#servingPool.close();
     this.#importingPool.close();
   }
-}
-
-/** Whether the kept daemon connection is the better way. */
-function goesToDaemon(items: readonly ImportItem[]): boolean {
-  // `nix copy` takes a `.drv` for what it builds in some versions and for itself in others: it gets none.
-  if (items.some(({ info }) => info.path.endsWith('.drv'))) return true;
-  return items.length <= DAEMON_IMPORT_PATHS && narBytes(items) <= DAEMON_IMPORT_BYTES;
 }

@@ -1,7 +1,7 @@
 import type { Emitter, Logger } from '@mesh/net';
 import { missingPart, type ToldClosure } from './closure-plan.ts';
 import type { DataPlane } from './data-plane.ts';
-import { isPeerFault, TransferError, type TransferErrorCode } from './errors.ts';
+import { isPeerFault, isTransferError, TransferError, type TransferErrorCode } from './errors.ts';
 import { FetchMeter, type FetchProgress } from './fetch-progress.ts';
 import { Holders, type WantedPath } from './holders.ts';
 import type { ProbableHolders } from './holdings/probable-holders.ts';
@@ -65,6 +65,11 @@ export interface FetcherComponents {
   /** Monotonic, milliseconds; the system's own where nothing is said. */
   readonly now?: () => number;
 }
+
+/** Nix's words for a path whose references are not all there. */
+const NOT_VALID = /is not valid/;
+/** A collector that runs again and again while a closure comes wins in the end. */
+const PLANS_AGAIN = 3;
 
 /** Faults that say something about a member, not about a cable. */
 const BAD: ReadonlySet<TransferErrorCode> = new Set([
@@ -137,6 +142,7 @@ class FetchRun implements Disposable {
   readonly #alone = new Set<string>();
   /** Peer, path and code of what was told of. */
   readonly #told = new Set<string>();
+  #plansLeft = PLANS_AGAIN;
   #fetchedPaths = 0;
   #fetchedBytes = 0;
   #resentBytes = 0;
@@ -200,9 +206,18 @@ class FetchRun implements Disposable {
       });
     } catch (error) {
       this.#options.signal?.throwIfAborted();
+      if (this.#isPlannedAgain(error)) return;
       if (!isPeerFault(error)) throw error;
       this.#ruleOut(error, this.#assigned.get(error.peerId) ?? []);
     }
+  }
+
+  /** What a path refers to was collected after the plan was made: a new plan brings that too. */
+  #isPlannedAgain(error: unknown): boolean {
+    if (!isTransferError(error) || error.code !== 'TRANSFER_IMPORT_FAILED') return false;
+    if (!NOT_VALID.test(error.message) || this.#plansLeft === 0) return false;
+    this.#plansLeft -= 1;
+    return true;
   }
 
   [Symbol.dispose](): void {
