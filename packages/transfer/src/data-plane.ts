@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { DaemonClient, DaemonPool } from '@mesh/nix';
 import { isPeerFault, isTransferError } from './errors.ts';
@@ -14,6 +15,7 @@ import { TempRoots } from './roots/temp-roots.ts';
 import { daemonNars } from './side-channel/daemon-nars.ts';
 import { NarConnections, type TicketAsker } from './side-channel/nar-connections.ts';
 import { NarServer, type NarServerCounters, type NarTicket } from './side-channel/nar-server.ts';
+import { PackedBlocks } from './side-channel/packed-blocks.ts';
 import { StoreNars } from './side-channel/store-nars.ts';
 import { LocalNars } from './substituter/local-nars.ts';
 import type { NarStreams, NarWish } from './substituter/nar-streams.ts';
@@ -112,7 +114,15 @@ export class LocalDataPlane implements DataPlane {
         ...(init.listenHost === undefined ? {} : { host: init.listenHost }),
         ...(init.listenPort === undefined ? {} : { port: init.listenPort }),
       },
-      { shelf: this.#partials, board: this.#partials, now: components.now },
+      {
+        shelf: this.#partials,
+        board: this.#partials,
+        compressor: {
+          blocks: new PackedBlocks(join(init.cacheDir, 'zstd')),
+          freeCores: () => availableParallelism() - loadavg()[0]!,
+        },
+        now: components.now,
+      },
     );
     this.#server.setUploadLimit(init.uploadBytesPerS);
     this.#peers = new NarConnections(components.askTicket);

@@ -61,3 +61,18 @@ export const LAYOUT_IDLE_MS = 30_000;
 
 /** Connections one peer may have open here: twice what it needs, so that it cannot take all places of others. */
 export const MAX_CONNECTIONS_OF_ONE_PEER = 8;
+
+/** Compressed blocks kept on disk. */
+export const MAX_KEPT_PACKED_BYTES = 1024 ** 3;
+
+/** Bytes of a NAR that are compressed as one: as much as a frame may hold. */
+export const BLOCK_BYTES = MAX_DATA_BYTES;
+
+/** Blocks compressed while the one before is sent: keeps the network busy without much memory. */
+export const BLOCKS_AHEAD = 2;
+
+/** Bytes sent as they are before it is thought over again. */
+export const RAW_STRETCH_BYTES = 4 * BLOCK_BYTES;
+
+/** Peers whose network's speed is remembered. */
+export const MAX_LINK_RATES = 256;

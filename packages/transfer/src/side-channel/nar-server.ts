@@ -9,9 +9,11 @@ import {
   TICKET_LIFETIME_MS,
 } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
+import { LinkRate } from './compression.ts';
 import { SIDE_CHANNEL_ALPN } from './frames.ts';
-import { MAX_CONNECTIONS_OF_ONE_PEER } from './limits.ts';
+import { MAX_CONNECTIONS_OF_ONE_PEER, MAX_LINK_RATES } from './limits.ts';
 import { NarSession, type SessionCounters } from './nar-session.ts';
+import type { Compressor } from './range-sender.ts';
 import type { HoldingBoard, NarShelf } from './ranges.ts';
 import { UploadTurns } from './upload-turns.ts';
 
@@ -36,6 +38,8 @@ export interface NarServerComponents {
   readonly shelf: NarShelf;
   /** Who fetches what of this machine; without it, watchers hear nothing. */
   readonly board?: HoldingBoard;
+  /** Without it, nothing is sent compressed. */
+  readonly compressor?: Compressor;
   /** Milliseconds, from any origin. */
   readonly now: () => number;
 }
@@ -71,6 +75,8 @@ export class NarServer {
   readonly #connections = new Map<TLSSocket, string>();
   readonly #peerOfHandshake = new WeakMap<object, string>();
   readonly #turns: UploadTurns;
+  /** Least recently connected first. */
+  readonly #links = new Map<string, LinkRate>();
   #server: Promise<Server> | undefined;
 
   constructor(init: NarServerInit, components: NarServerComponents) {
@@ -180,6 +186,16 @@ export class NarServer {
     }
   }
 
+  /** What is known of the network to a peer, from all its connections. */
+  #linkTo(peerId: string): LinkRate {
+    const link = this.#links.get(peerId) ?? new LinkRate();
+    this.#links.delete(peerId);
+    this.#links.set(peerId, link);
+    const [oldest] = this.#links.keys();
+    if (this.#links.size > MAX_LINK_RATES && oldest !== undefined) this.#links.delete(oldest);
+    return link;
+  }
+
   #serve(socket: TLSSocket, peerId: string): void {
     const others = [...this.#connections.values()].filter((holder) => holder === peerId);
     if (others.length >= MAX_CONNECTIONS_OF_ONE_PEER) {
@@ -188,11 +204,14 @@ export class NarServer {
     }
     this.#connections.set(socket, peerId);
     socket.once('close', () => this.#connections.delete(socket));
-    const { shelf, board } = this.#components;
+    const { shelf, board, compressor, now } = this.#components;
     new NarSession(socket, peerId, {
       shelf,
       counters: this.counters,
       turns: this.#turns,
+      link: this.#linkTo(peerId),
+      now,
+      ...(compressor === undefined ? {} : { compressor }),
       ...(board === undefined ? {} : { board }),
     });
   }

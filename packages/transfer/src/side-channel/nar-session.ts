@@ -2,8 +2,9 @@ import type { TLSSocket } from 'node:tls';
 import { isStorePath } from '@mesh/nix';
 import { IDLE_CONNECTION_MS } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
-import { ASKED, FrameError, type FrameKind, FrameReader, frameHeader } from './frames.ts';
-import { KEPT_READER_MS, MAX_DATA_BYTES, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
+import type { LinkRate } from './compression.ts';
+import { ASKED, FrameError, type FrameKind, FrameReader } from './frames.ts';
+import { KEPT_READER_MS, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
 import {
   CANCELLED,
   errorFrame,
@@ -13,6 +14,7 @@ import {
   readPath,
   readRange,
 } from './messages.ts';
+import { type Compressor, RangeSender, refused } from './range-sender.ts';
 import type { HoldingBoard, NarReader, NarShelf } from './ranges.ts';
 import { SessionWatches } from './session-watches.ts';
 import type { UploadTurns } from './upload-turns.ts';
@@ -36,6 +38,11 @@ export interface SessionComponents {
   readonly board?: HoldingBoard;
   readonly counters: SessionCounters;
   readonly turns: UploadTurns;
+  /** Of the network to this session's peer. */
+  readonly link: LinkRate;
+  readonly compressor?: Compressor;
+  /** Milliseconds, from any origin. */
+  readonly now: () => number;
 }
 
 interface QueuedRange {
@@ -48,7 +55,7 @@ interface QueuedRange {
 /** One connection of the side channel, serving end. It lives as long as its socket. */
 export class NarSession {
   readonly #socket: TLSSocket;
-  readonly #peerId: string;
+  readonly #sender: RangeSender;
   readonly #components: SessionComponents;
   readonly #gone = new AbortController();
   readonly #queue: QueuedRange[] = [];
@@ -60,7 +67,16 @@ export class NarSession {
 
   constructor(socket: TLSSocket, peerId: string, components: SessionComponents) {
     this.#socket = socket;
-    this.#peerId = peerId;
+    this.#sender = new RangeSender({
+      ...components,
+      compressor: components.compressor,
+      peerId,
+      write: (bytes) => this.#write(bytes),
+      betweenFrames: async () => {
+        for (const holding of this.#watches.take()) await this.#write(holding);
+      },
+      gone: this.#gone.signal,
+    });
     this.#components = components;
     this.#watches = new SessionWatches(peerId, components.board, () => this.#tellHoldings());
     const frames = new FrameReader(ASKED, {
@@ -140,13 +156,7 @@ export class NarSession {
     try {
       const reader = await this.#readerFor(queued, signal);
       if (offset + bytes > reader.narBytes) throw refused(`its NAR has only ${reader.narBytes} bytes`);
-      let left = bytes;
-      for await (const chunk of reader.read(offset, bytes, signal)) {
-        left -= chunk.length;
-        if (left < 0) throw refused('its NAR is longer than it was');
-        await this.#sendData(chunk, signal);
-      }
-      if (left > 0) throw refused('its NAR ends too early');
+      await this.#sender.send(reader, queued.request, signal);
       await this.#write(idFrame('end', id));
       counters.ranges += 1;
       if (offset + bytes === reader.narBytes) counters.nars += 1;
@@ -196,21 +206,6 @@ export class NarSession {
     this.#reader = undefined;
   }
 
-  async #sendData(chunk: Uint8Array, signal: AbortSignal): Promise<void> {
-    const { counters, turns } = this.#components;
-    for (let at = 0; at < chunk.length; ) {
-      const bytes = chunk.subarray(at, at + Math.min(turns.turnBytes, MAX_DATA_BYTES));
-      await turns.take(this.#peerId, bytes.length, signal);
-      // Apart, for a write of several parts is copied into one first.
-      await this.#write(frameHeader('data', bytes.length));
-      await this.#write(bytes);
-      at += bytes.length;
-      counters.rawBytes += bytes.length;
-      counters.sentBytes += bytes.length;
-      for (const holding of this.#watches.take()) await this.#write(holding);
-    }
-  }
-
   /** Writes, and waits until the memory is free again. */
   async #write(bytes: Uint8Array): Promise<void> {
     this.#writing = true;
@@ -243,10 +238,6 @@ export class NarSession {
 function discard({ opening }: QueuedRange): void {
   // One that could not be opened has nothing to close.
   opening?.then((reader) => reader?.close()).catch(() => undefined);
-}
-
-function refused(why: string): TransferError {
-  return new TransferError('TRANSFER_PEER_REFUSED', why);
 }
 
 function codeOf(error: unknown): string {

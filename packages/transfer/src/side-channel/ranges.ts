@@ -48,6 +48,8 @@ export interface PeerRanges {
 /** Random access to one NAR at the serving end. */
 export interface NarReader {
   readonly narBytes: number;
+  /** Names these very bytes, letters and digits only: what was made of them (compressed blocks) may be kept under it. */
+  readonly contentId?: string;
   /**
    * Bytes of a range, read no faster than they are taken; each view is good until the next is asked for. Throws where this reader has
    * not all of them.

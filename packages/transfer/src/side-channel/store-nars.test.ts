@@ -9,6 +9,7 @@ import { storePathOf } from '../test-support/memory-store.ts';
 import { StoreNars } from './store-nars.ts';
 
 const PATH = storePathOf('thing');
+const narHash = new Uint8Array(32);
 const never = new AbortController().signal;
 
 let files: string;
@@ -30,7 +31,7 @@ afterEach(() => rmSync(files, { recursive: true, force: true }));
 function nars(): StoreNars {
   return new StoreNars({
     root: async () => valid,
-    pathInfo: async () => (valid ? { narSize } : undefined),
+    pathInfo: async () => (valid ? { narSize, narHash } : undefined),
     async *openNar() {
       streamed += 1;
       // By way of the daemon, pieces are of any size.
@@ -88,7 +89,7 @@ describe('NARs out of the files of the store', () => {
           rooted.push(path);
           return false;
         },
-        pathInfo: async () => ({ narSize: narBytes }),
+        pathInfo: async () => ({ narSize: narBytes, narHash }),
         openNar: () => {
           throw new Error('the files can be read');
         },

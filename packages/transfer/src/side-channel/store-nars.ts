@@ -7,11 +7,17 @@ import { LayoutReader } from './layout-reader.ts';
 import { LAYOUT_IDLE_MS, MAX_LAYOUT_BYTES, MAX_LAYOUTS } from './limits.ts';
 import type { NarReader, NarShelf } from './ranges.ts';
 
+/** What a store knows of a valid path, as far as it matters here. */
+export interface StoredPath {
+  readonly narSize: number;
+  readonly narHash: Uint8Array;
+}
+
 export interface StoreNarsComponents {
   /** Sees to it that a path is not collected while it is read. @returns whether it is valid, now that it cannot go */
   readonly root: (path: string) => Promise<boolean>;
   /** What the store says of a valid path. */
-  readonly pathInfo: (path: string) => Promise<{ readonly narSize: number } | undefined>;
+  readonly pathInfo: (path: string) => Promise<StoredPath | undefined>;
   /** The way through the daemon, for a store whose files this process cannot read. */
   readonly openNar: OpenNar;
   /** Where a store path's files are; the path itself by default. */
@@ -46,7 +52,7 @@ export class StoreNars implements NarShelf {
       const layout = await this.#layoutOf(path);
       if (layout.narBytes !== info.narSize) throw corrupt(path, info.narSize, layout.narBytes);
       this.#keep(path, layout);
-      return new LayoutReader(path, layout);
+      return new LayoutReader(path, layout, info.narHash);
     } catch (error) {
       if (!isNotReadable(error)) throw error;
       return new StreamedNarReader(path, info.narSize, openNar);

@@ -43,6 +43,11 @@ export class UploadTurns {
     this.#serve();
   }
 
+  /** The limit, for whoever has to know how fast anything can go; undefined where there is none. */
+  get bytesPerMs(): number | undefined {
+    return this.#bucket === undefined ? undefined : this.#bucket.bytesPerS / 1_000;
+  }
+
   /** Bytes to ask for at once. */
   get turnBytes(): number {
     if (this.#bucket === undefined) return SEND_BYTES;
