@@ -1,37 +1,6 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { type Host, IMAGES, type Image, Lab, repositoryRoot, requireLab, until } from '@mesh/lab';
+import { type Host, IMAGES, type Image, Lab, requireLab, until } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-const PROGRAM = join(repositoryRoot, 'packages/transfer/src/test-support/transfer-host.ts');
-const NODE = join(repositoryRoot, 'node_modules/.bin/node');
-const SOCKET = '/run/transfer-test.sock';
-
-interface State {
-  peerId: string;
-  connected: string[];
-  faults: { code: string; path: string; peerId: string; message: string }[];
-  counters: { nars: number; fetchedPaths: number; badPeers: number };
-}
-
-/** Asks the member on a host; an error comes back as it was thrown there. */
-async function ask<T>(host: Host, question: object): Promise<T> {
-  const socket = connect(host.root + SOCKET);
-  await once(socket, 'connect');
-  socket.end(JSON.stringify(question));
-  const { result, error } = JSON.parse(await text(socket)) as { result: T; error?: { message: string } };
-  if (error !== undefined) throw Object.assign(new Error(error.message), error);
-  return result;
-}
-
-async function startMember(host: Host): Promise<State> {
-  host.spawn([NODE, '--conditions=@mesh/source', PROGRAM, host.name, '/var/lib/transfer-test', SOCKET]);
-  return until(`the member on ${host.name}`, 30_000, () =>
-    ask<State>(host, { ask: 'state' }).catch(() => undefined),
-  );
-}
+import { ask, type State, startMember } from './transfer-member.ts';
 
 /** Makes a path with these bytes (any number of MiB of them) and references; returns it. */
 async function make(host: Host, name: string, mib = 0, references: readonly string[] = []): Promise<string> {
@@ -90,7 +59,7 @@ describe.skipIf(requireLab()).each(IMAGES)(
       expect((await fetch(app)).fetchedPaths).toBe(0);
     });
 
-    test('a large closure arrives by nix copy, valid, and only what was missing', async () => {
+    test('a large closure arrives valid, and only what was missing', async () => {
       const base = await make(giver, 'large-base');
       await fetch(base);
       const parts = [await make(giver, 'large-a', 40, [base]), await make(giver, 'large-b', 40, [base])];
@@ -114,7 +83,7 @@ describe.skipIf(requireLab()).each(IMAGES)(
 
     test.each([
       ['small', 0],
-      // Streamed to the daemon, and by nix copy.
+      // In pieces, and more than the window at once.
       ['larger', 8],
       ['large', 70],
     ])(
