@@ -166,7 +166,7 @@ describe.skipIf(requireLab(['sid']))('members that are not what they should be',
     const path = (await honest.exec(['nix-store', '--add', `/tmp/${name}`])).stdout.trim();
     expect(path).toHaveLength('/nix/store/'.length + 33 + 211);
     const asked = () => ask<Record<string, string[]>>(taker, { ask: 'who-has', paths: [path] });
-    await until('the word of it', 5_000, async () => (await asked())[path] ?? undefined);
+    await until('the word of it', 20_000, async () => (await asked())[path] ?? undefined);
     expect((await fetch(path, honestId)).fetchedPaths).toBe(1);
     await taker.exec(['nix-store', '--verify-path', path]);
   });
