@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wire } from './daemon/testing/wire-bytes.ts';
-import { type NarEvent, NarHasher, readNar, verifyNar } from './nar.ts';
+import { type NarEvent, NarHasher, readNar, verifyNar, verifyNarSyntax } from './nar.ts';
 import { MAX_NAR_DEPTH, NarParser } from './nar-parser.ts';
 import { parseSha256 } from './path-info.ts';
 
@@ -116,6 +116,23 @@ describe('verifying', () => {
     await expect(pass()).rejects.toMatchObject({ code: 'NIX_BAD_NAR' });
     expect(Buffer.concat(passed).length).toBeLessThan(Math.max(1, Buffer.concat(chunks).length));
   });
+
+  test('where the receiver compares the hash, size and syntax are still checked before the last chunk', async () => {
+    expect(Buffer.concat(await collectBytes(verifyNarSyntax([TREE], TREE_FACTS)))).toEqual(TREE);
+    for (const [chunks, narSize] of [
+      [[TREE], 1240],
+      [[TREE], 1224],
+      [[TREE.subarray(0, 1200)], TREE_FACTS.narSize],
+      [[TREE, Buffer.alloc(8)], TREE_FACTS.narSize + 8],
+    ] as const) {
+      const passed: Uint8Array[] = [];
+      const pass = async (): Promise<void> => {
+        for await (const chunk of verifyNarSyntax(chunks, { narSize })) passed.push(chunk);
+      };
+      await expect(pass()).rejects.toMatchObject({ code: 'NIX_BAD_NAR' });
+      expect(Buffer.concat(passed).length).toBeLessThan(Buffer.concat(chunks).length);
+    }
+  });
 });
 
 describe('what Nix could not have made is refused', () => {
@@ -179,3 +196,9 @@ describe('what Nix could not have made is refused', () => {
     );
   });
 });
+
+async function collectBytes(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
+}

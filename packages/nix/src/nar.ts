@@ -45,22 +45,47 @@ export async function* verifyNar(
   expected: NarExpectation,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const hasher = new NarHasher();
+  yield* checked(chunks, expected.narSize, hasher, () => {
+    const { narHash } = hasher.finish();
+    if (Buffer.compare(narHash, expected.narHash) !== 0) throw badNar('has another hash than announced');
+  });
+}
+
+/**
+ * As {@link verifyNar}, but for the hash: for a receiver that compares it itself before it takes the NAR for good, as nix-daemon does.
+ * @throws NixError NIX_BAD_NAR
+ */
+export async function* verifyNarSyntax(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  expected: Pick<NarExpectation, 'narSize'>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const parser = new NarParser();
+  const push = (chunk: Uint8Array) => {
+    if (parser.push(chunk) !== chunk.length) throw badNar('has bytes after its end');
+  };
+  yield* checked(chunks, expected.narSize, { push }, () => parser.end());
+}
+
+/** @param finish called before the last chunk is handed on */
+async function* checked(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  narSize: number,
+  reader: { push(chunk: Uint8Array): void },
+  finish: () => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let size = 0;
   let held: Uint8Array | undefined;
   for await (const chunk of chunks) {
     if (chunk.length === 0) continue;
     size += chunk.length;
-    if (size > expected.narSize) throw badNar(`is larger than the ${expected.narSize} bytes announced`);
-    hasher.push(chunk);
+    if (size > narSize) throw badNar(`is larger than the ${narSize} bytes announced`);
+    reader.push(chunk);
     // Only now: what is held may be the last chunk of something that is too long.
     if (held !== undefined) yield held;
     held = chunk;
   }
-  const found = hasher.finish();
-  if (found.narSize !== expected.narSize) {
-    throw badNar(`has ${found.narSize} bytes instead of the ${expected.narSize} announced`);
-  }
-  if (Buffer.compare(found.narHash, expected.narHash) !== 0) throw badNar('has another hash than announced');
+  finish();
+  if (size !== narSize) throw badNar(`has ${size} bytes instead of the ${narSize} announced`);
   if (held !== undefined) yield held;
 }
 

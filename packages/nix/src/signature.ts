@@ -91,12 +91,19 @@ export function signerOf(signature: string): string {
 export function verifySignature(fingerprint: string, signature: string, rawPublicKey: Uint8Array): boolean {
   const bytes = Buffer.from(signature.slice(signature.indexOf(':') + 1), 'base64');
   if (bytes.length !== SIGNATURE_BYTES || rawPublicKey.length !== KEY_BYTES) return false;
-  const key = createPublicKey({
-    key: Buffer.concat([SPKI_PREFIX, rawPublicKey]),
-    format: 'der',
-    type: 'spki',
-  });
-  return verify(null, Buffer.from(fingerprint), key, bytes);
+  return verify(null, Buffer.from(fingerprint), publicKeyOf(rawPublicKey), bytes);
+}
+
+/** Made once for each array of bytes: a closure is a thousand signatures by one key. */
+const publicKeys = new WeakMap<Uint8Array, KeyObject>();
+
+function publicKeyOf(raw: Uint8Array): KeyObject {
+  let key = publicKeys.get(raw);
+  if (key === undefined) {
+    key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+    publicKeys.set(raw, key);
+  }
+  return key;
 }
 
 function privateKeyOf(seed: Uint8Array): KeyObject {

@@ -1,6 +1,7 @@
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { DaemonClient, DaemonPool } from '@mesh/nix';
+import { DaemonClient, DaemonPool, type PathInfo } from '@mesh/nix';
+import { CoalescedQuestions } from './coalesced-questions.ts';
 import { isPeerFault, isTransferError } from './errors.ts';
 import { Gateway } from './gateway.ts';
 import { daemonImporter } from './import/daemon-importer.ts';
@@ -68,6 +69,9 @@ export interface DataPlaneComponents {
 const SERVING_CONNECTIONS = 8;
 const IMPORTING_CONNECTIONS = 8;
 
+/** Path infos of NARs to be served: those of many small ones are asked for together. */
+const INFO_QUESTIONS = { keysPerQuestion: 256, questionsAtOnce: 2 };
+
 /** The clock of a thread that is no reason for its process to stay. */
 const threadClock: ConstructorParameters<typeof TempRoots>[0]['clock'] = {
   monotonic: () => performance.now(),
@@ -99,9 +103,13 @@ export class LocalDataPlane implements DataPlane {
     this.#servingPool = new DaemonPool({ ...socket, max: SERVING_CONNECTIONS });
     this.#importingPool = new DaemonPool({ ...socket, max: IMPORTING_CONNECTIONS });
     this.#servingRoots = new TempRoots({ clock: threadClock, connect: () => DaemonClient.connect(socket) });
+    const infos = new CoalescedQuestions<PathInfo>(
+      (paths) => this.#servingPool.use(async (daemon) => await daemon.queryPathInfos(paths)),
+      INFO_QUESTIONS,
+    );
     this.#storeNars = new StoreNars({
       root: async (path) => (await this.#servingRoots.promise([path])).has(path),
-      pathInfo: (path) => this.#servingPool.use(async (daemon) => daemon.queryPathInfo(path)),
+      pathInfo: (path) => infos.ask(path),
       openNar: daemonNars(this.#servingPool),
     });
     const shelf = this.#storeNars;
@@ -135,10 +143,10 @@ export class LocalDataPlane implements DataPlane {
       now: components.now,
       random: Math.random,
     });
-    const open: OpenVerified = (item, signal) =>
-      pieces.open(item, signal, (report) => this.#reports.get(item)?.(report));
+    const open: OpenVerified = (item, signal, hash) =>
+      pieces.open(item, signal, (report) => this.#reports.get(item)?.(report), hash);
     this.#gateway = new Gateway(open);
-    this.#daemon = daemonImporter(this.#importingPool, open);
+    this.#daemon = daemonImporter(this.#importingPool, open, (item) => pieces.refused(item));
     this.#nixCopy = nixCopyImporter({ cacheDir: init.cacheDir, ...socket }, this.#gateway);
   }
 
@@ -152,11 +160,12 @@ export class LocalDataPlane implements DataPlane {
 
   async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
     for (const item of items) this.#reports.set(item, (report) => options.onReport?.(item, report));
-    const left = new Set(items);
+    const heardOf = new Set<ImportItem>();
     const heard: ImportOptions = {
       signal: options.signal,
       onPath: (item) => {
-        left.delete(item);
+        if (heardOf.has(item)) return;
+        heardOf.add(item);
         this.#fetchedBytes += item.info.narSize;
         this.#fetchedPaths += 1;
         this.#partials.valid(item.info.path);
@@ -170,14 +179,17 @@ export class LocalDataPlane implements DataPlane {
       // `nix copy` takes a `.drv` for what it builds in some versions and for itself in others: it gets none.
       const isForNix = isOurs && items.every(({ info }) => !info.path.endsWith('.drv'));
       if (!isForNix || options.signal.aborted) throw error;
-      await this.#copyRest([...left], heard, error);
+      await this.#copyRest(items, heard, error);
     }
   }
 
   /** What the daemon did not take from us it may take from Nix's own program; where that fails too, the first error counts. */
   async #copyRest(items: readonly ImportItem[], options: ImportOptions, first: Error): Promise<void> {
     try {
-      await this.#nixCopy.import(items, options);
+      const paths = items.map(({ info }) => info.path);
+      const valid = await this.#importingPool.use(async (daemon) => await daemon.queryValidPaths(paths));
+      const left = items.filter(({ info }) => !valid.has(info.path));
+      await this.#nixCopy.import(left, options);
     } catch (error) {
       options.signal.throwIfAborted();
       throw isPeerFault(error) ? error : first;

@@ -22,8 +22,18 @@ export interface ImportOptions {
   readonly onReport?: (item: ImportItem, report: NarReport) => void;
 }
 
-/** The NAR of an item, verified as it comes: what is not right never completes. */
-export type OpenVerified = (item: ImportItem, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+/**
+ * Who compares a NAR's hash with the signed one. `here`: what is not right never completes. `store`: size and syntax are checked as it
+ * comes, and the store it goes into refuses what has another hash: hashing a gigabyte twice costs more than receiving it.
+ */
+export type HashCheck = 'here' | 'store';
+
+/** The NAR of an item, verified as it comes. */
+export type OpenVerified = (
+  item: ImportItem,
+  signal: AbortSignal,
+  hash?: HashCheck,
+) => AsyncIterable<Uint8Array>;
 
 /** A way of getting paths into the store of this machine. */
 export interface StoreImporter {

@@ -1,6 +1,6 @@
-import { NarHasher, NixError, verifyNar } from '@mesh/nix';
+import { NarHasher, NixError, verifyNar, verifyNarSyntax } from '@mesh/nix';
 import { isPeerFault, TransferError } from '../errors.ts';
-import type { ImportItem } from '../import/import.ts';
+import type { HashCheck, ImportItem } from '../import/import.ts';
 import type { PeerLabel } from '../side-channel/nar-connection.ts';
 import { findLiars } from './blame.ts';
 import { PROGRESS_MS, SMALL_NAR_BYTES } from './limits.ts';
@@ -17,6 +17,8 @@ export type HearReport = (report: NarReport) => void;
  */
 export class PieceNars {
   readonly #components: NarFetchComponents;
+  /** Of NARs whose hash the store checks: who gave them. */
+  readonly #givers = new WeakMap<ImportItem, readonly PeerLabel[]>();
 
   constructor(components: NarFetchComponents) {
     this.#components = components;
@@ -26,10 +28,24 @@ export class PieceNars {
    * The chunks of one NAR.
    * @throws TransferError TRANSFER_BAD_HASH of who gave wrong bytes, and what reading from the last source threw
    */
-  open(item: ImportItem, signal: AbortSignal, hear: HearReport): AsyncIterable<Uint8Array> {
+  open(
+    item: ImportItem,
+    signal: AbortSignal,
+    hear: HearReport,
+    hash: HashCheck = 'here',
+  ): AsyncIterable<Uint8Array> {
     return item.info.narSize <= SMALL_NAR_BYTES
       ? this.#small(item, signal, hear)
-      : this.#large(item, signal, hear);
+      : this.#large(item, signal, hear, hash);
+  }
+
+  /**
+   * The store found another hash than was signed.
+   * @returns the error about the one who gave the NAR; undefined where several did: only reading it anew can tell them apart
+   */
+  refused(item: ImportItem): TransferError | undefined {
+    const [only, ...others] = this.#givers.get(item) ?? [];
+    return only === undefined || others.length > 0 ? undefined : badHash(only, item.info.path);
   }
 
   async *#small(item: ImportItem, signal: AbortSignal, hear: HearReport): AsyncGenerator<Uint8Array> {
@@ -73,7 +89,12 @@ export class PieceNars {
     throw badHash(peer, path);
   }
 
-  async *#large(item: ImportItem, signal: AbortSignal, hear: HearReport): AsyncGenerator<Uint8Array> {
+  async *#large(
+    item: ImportItem,
+    signal: AbortSignal,
+    hear: HearReport,
+    hash: HashCheck,
+  ): AsyncGenerator<Uint8Array> {
     const { path, narSize } = item.info;
     const { alone } = item;
     const sources = sourcesOf(item);
@@ -86,12 +107,16 @@ export class PieceNars {
     };
     const reports = setInterval(report, PROGRESS_MS);
     try {
-      yield* verifyNar(fetch.chunks(signal), item.info);
+      const verify = hash === 'here' ? verifyNar : verifyNarSyntax;
+      yield* verify(fetch.chunks(signal), item.info);
     } catch (error) {
       if (!isBadNar(error)) throw error;
       throw await this.#blame(item, fetch, error, signal, hear);
     } finally {
       clearInterval(reports);
+      const gave = fetch.shares.map(({ peer }) => peer);
+      // What a fetcher passed on it could not check yet: several gave that.
+      if (gave.every(({ peerId }) => fetch.isComplete(peerId))) this.#givers.set(item, gave);
       report();
     }
   }

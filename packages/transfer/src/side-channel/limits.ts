@@ -28,8 +28,11 @@ export const MAX_PIPELINED_RANGES = 32;
 /** Ranges a server takes up on one connection; while there are as many, it reads no further. */
 export const MAX_QUEUED_RANGES = 2 * MAX_PIPELINED_RANGES;
 
-/** Queued ranges whose path is looked up before their turn: hides the daemon's round trips between small NARs. */
-export const OPENED_AHEAD = 4;
+/** Queued ranges whose path is looked up before their turn: small NARs ask the daemon together, and nobody waits for it. */
+export const OPENED_AHEAD = 32;
+
+/** What is no longer than this is copied and written without waiting for the network: waiting costs more than the copy. */
+export const COPIED_BYTES = 16 * 1024;
 
 /** Paths one connection may watch at once: a fetch of more large paths than this watches the ones it is at. */
 export const MAX_WATCHES = 256;

@@ -4,7 +4,7 @@ import { IDLE_CONNECTION_MS } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import type { LinkRate } from './compression.ts';
 import { ASKED, FrameError, type FrameKind, FrameReader } from './frames.ts';
-import { KEPT_READER_MS, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
+import { COPIED_BYTES, KEPT_READER_MS, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
 import {
   CANCELLED,
   errorFrame,
@@ -206,16 +206,20 @@ export class NarSession {
     this.#reader = undefined;
   }
 
-  /** Writes, and waits until the memory is free again. */
+  /** Writes, and waits until the memory is free again. Of what is short a copy is sent: many short answers travel together. */
   async #write(bytes: Uint8Array): Promise<void> {
-    this.#writing = true;
+    const isShort = bytes.length <= COPIED_BYTES;
     const written = Promise.withResolvers<void>();
-    this.#socket.write(bytes, (error) => {
+    this.#writing = true;
+    this.#socket.write(isShort ? Buffer.from(bytes) : bytes, (error) => {
       if (error === null || error === undefined) written.resolve();
       else
         written.reject(new TransferError('TRANSFER_PEER_LOST', 'The asking peer closed its side channel.'));
     });
-    await written.promise;
+    if (isShort && !this.#socket.writableNeedDrain && !this.#socket.destroyed) {
+      // What becomes of it shows at the next write, or in 'close'.
+      written.promise.catch(() => undefined);
+    } else await written.promise;
     this.#writing = false;
   }
 

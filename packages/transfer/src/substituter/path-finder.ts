@@ -8,6 +8,7 @@ import {
   printNarInfo,
   type SigningKey,
 } from '@mesh/nix';
+import { CoalescedQuestions } from '../coalesced-questions.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import type { ProbableHolders } from '../holdings/probable-holders.ts';
 import type { TransferNet } from '../net.ts';
@@ -15,7 +16,6 @@ import { foreignSignatures, type Vouchers, type Vouching, vouchingFor } from '..
 import type { StoreClient } from '../store-client.ts';
 import type { StoreReader } from '../store-reader.ts';
 import { narUrl } from './cache-request.ts';
-import { CoalescedQuestions } from './coalesced-questions.ts';
 import {
   ASK_TIMEOUT_MS,
   MAX_ASKED,
