@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Gateway } from './gateway.ts';
 import type { ImportItem } from './import/import.ts';
 import { MemoryStore, narOf } from './test-support/memory-store.ts';
-import { verifiedNar } from './verified-nar.ts';
+import { verifiedNar } from './test-support/verified-nar.ts';
 
 const peer = { peerId: 'peer-a', name: 'alpha' };
 let store: MemoryStore;

@@ -10,7 +10,7 @@ export interface SourceRates {
   rateOf(source: Source): number;
   /** Milliseconds until the first byte. */
   latencyOf(source: Source): number;
-  /** So many bytes came from there in that time, beside `others` transfers of ours. */
+  /** So many bytes came from there in that time. */
   observed(source: Source, bytes: number, ms: number): void;
 }
 

@@ -1,5 +1,6 @@
+import type { FetchProgress } from '@mesh/transfer';
 import type { AttemptReport } from '@mesh/wire';
-import { type FetchProgress, toldProgress } from '../fetch-progress.ts';
+import { toldProgress } from '../fetch-progress.ts';
 import type { JobNews } from './job.ts';
 import type { JobLogs } from './job-logs.ts';
 import { derivationName } from './planner.ts';

@@ -1,4 +1,4 @@
-import type { FetchProgress } from '../fetch-progress.ts';
+import type { FetchProgress } from '@mesh/transfer';
 import type { Holders } from '../home/holders.ts';
 import type { Job } from './job.ts';
 import { Planner, type PlannerComponents } from './planner.ts';

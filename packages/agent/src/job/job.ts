@@ -1,6 +1,7 @@
 import type { DerivationNode, WorkerInfo } from '@mesh/schedule';
+import type { FetchProgress } from '@mesh/transfer';
 import type { BuildOptions, Differing, JobEvent, JobReport, JobView } from '@mesh/wire';
-import { type FetchProgress, toldProgress } from '../fetch-progress.ts';
+import { toldProgress } from '../fetch-progress.ts';
 import { jobFetches } from './job-fetches.ts';
 import { about, JobLeases } from './job-leases.ts';
 import { JobLogs } from './job-logs.ts';

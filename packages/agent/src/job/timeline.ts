@@ -1,6 +1,6 @@
 import type { DerivationNode } from '@mesh/schedule';
+import type { FetchProgress } from '@mesh/transfer';
 import type { AttemptReport, DerivationReport } from '@mesh/wire';
-import type { FetchProgress } from '../fetch-progress.ts';
 
 /** A lease as its home gave it out. */
 export interface GivenLease {

@@ -1,6 +1,6 @@
+import type { FetchProgress } from '@mesh/transfer';
 import { MAX_TOLD_SOURCES, type WorkerMessage } from '@mesh/wire';
 import { PROGRESS_INTERVAL_MS } from '../constants.ts';
-import type { FetchProgress } from '../fetch-progress.ts';
 
 type FetchingMessage = Extract<WorkerMessage, { type: 'fetching' }>;
 

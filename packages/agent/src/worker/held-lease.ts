@@ -1,6 +1,6 @@
 import type { Clock, Logger } from '@mesh/net';
+import type { FetchProgress } from '@mesh/transfer';
 import type { LeaseMessage, LeaseOutcome, WorkerMessage } from '@mesh/wire';
-import type { FetchProgress } from '../fetch-progress.ts';
 import type { BuildUsage } from '../machine/build-usage.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { failureOutcome, machineFailure } from './build-failure.ts';

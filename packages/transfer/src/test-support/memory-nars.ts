@@ -1,6 +1,6 @@
 import type { NarStreams, NarWish } from '../substituter/nar-streams.ts';
-import { verifiedNar } from '../verified-nar.ts';
 import type { MemoryStore } from './memory-store.ts';
+import { verifiedNar } from './verified-nar.ts';
 
 /** NARs straight out of the stores of members in this process: verified, and from the first holder that has it. */
 export function memoryNars(own: MemoryStore, stores: ReadonlyMap<string, MemoryStore>): NarStreams {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { narOf } from './test-support/memory-store.ts';
+import { narOf } from './memory-store.ts';
 import { verifiedNar } from './verified-nar.ts';
 
 const PATH = '/nix/store/00000000000000000000000000000000-x';

@@ -1,6 +1,6 @@
 import { NixError, type PathDescription, verifyNar } from '@mesh/nix';
-import { TransferError } from './errors.ts';
-import type { PeerLabel } from './side-channel/nar-connection.ts';
+import { TransferError } from '../errors.ts';
+import type { PeerLabel } from '../side-channel/nar-connection.ts';
 
 /**
  * Passes a NAR on while checking its syntax and, at its end, the size and hash that a member signed. The last chunk is
