@@ -60,7 +60,12 @@ describe.skipIf(requireLab(['sid']))('a race', () => {
       { peer: slow.name, race: false, outcome: 'lost', detail: `${racer.name} was first` },
       { peer: racer.name, race: true, outcome: 'won' },
     ]);
-    expect(even!.why).toMatch(/^Races h2, where it has run for [\d.]+ s of the expected 3\.\d s: /);
+    const [, ranS, expectedS] =
+      /^Races h2, where it has run for ([\d.]+) s of the expected ([\d.]+) s: /.exec(even!.why) ?? [];
+    expect(Number(ranS), even!.why).toBeGreaterThan(Number(expectedS));
+    // Learned from the earlier builds; the speeds that loaded machines measure of themselves shift it.
+    expect(Number(expectedS), even!.why).toBeGreaterThan(USUAL_SECONDS / 3);
+    expect(Number(expectedS), even!.why).toBeLessThan(USUAL_SECONDS * 3);
     const [lost] = even!.attempts!;
     expect(races).toMatchObject({ count: 1, won: 1 });
     expect(races!.wastedMs).toBeGreaterThan(0);
