@@ -4,6 +4,7 @@ export * from './basic-derivation.ts';
 export { isContentAddressed } from './content-address.ts';
 export * from './copy.ts';
 export * from './daemon/index.ts';
+export * from './daemon-server/index.ts';
 export * from './derivation.ts';
 export * from './derivation-files.ts';
 export * from './derivation-options.ts';

@@ -1,0 +1,1 @@
+export type { SshClient, SshRun, SshTarget } from './ssh-client.ts';
