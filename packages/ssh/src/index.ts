@@ -1,1 +1,13 @@
+export { type ConnectSshOptions, connectSsh } from './connect-ssh.ts';
+export { SshError, type SshErrorCode } from './errors.ts';
+export {
+  type HostKey,
+  hostKeyFingerprint,
+  hostKeyOf,
+  knownHostsLine,
+  parsePinnedHostKey,
+} from './known-hosts.ts';
+export { resolveTarget, type SshOverrides, type SshSurroundings } from './resolve-target.ts';
 export type { SshClient, SshRun, SshTarget } from './ssh-client.ts';
+export { realSshFiles, type SshFiles } from './ssh-config-files.ts';
+export { parseSshName, type SshName } from './ssh-name.ts';

@@ -15,6 +15,14 @@ export interface SshTarget {
   readonly knownHostsFiles: readonly string[];
   /** The only host key that will do, as base64 of its wire form or of a `known_hosts` key field. */
   readonly pinnedHostKey?: string;
+  /** The name to look for in `known_hosts`, where it is not the host's (`HostKeyAlias`). */
+  readonly hostKeyAlias?: string;
+  /** Take a key nobody knows and write it down (`StrictHostKeyChecking` `accept-new` or `no`). */
+  readonly acceptNewHosts?: boolean;
+  /** Of the agent's keys, those of `identityFiles` alone (`IdentitiesOnly`). */
+  readonly identitiesOnly?: boolean;
+  /** The machine to go through (`ProxyJump`). */
+  readonly jump?: SshTarget;
   /** Asked for a key nobody knows; without it such a host is refused. A changed key is always refused. */
   readonly confirmUnknownHost?: (host: string, keyType: string, fingerprint: string) => Promise<boolean>;
 }
