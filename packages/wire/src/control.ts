@@ -132,6 +132,8 @@ export type StrangerView = v.InferOutput<typeof strangerViewSchema>;
 export const jobViewSchema = v.object({
   job: v.string(),
   state: v.picklist(['running', 'built', 'failed', 'cancelled']),
+  /** Who asked for it, where that is not this machine's own user. */
+  submitter: v.optional(v.string()),
   startedAt: v.string(),
   wallMs: v.number(),
   wanted: v.array(v.string()),

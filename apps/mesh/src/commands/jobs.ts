@@ -35,7 +35,7 @@ export function jobsText(views: readonly JobView[], style: Style): string {
       formatDuration(view.wallMs),
       `${view.built}/${view.total}`,
       String(view.failed),
-      wantedText(view.wanted),
+      wantedText(view),
     ]),
   );
   for (const view of newestFirst) {
@@ -62,13 +62,14 @@ function stateText({ state }: JobView, style: Style): string {
   return state === 'built' ? style.green(state) : state === 'failed' ? style.red(state) : state;
 }
 
-/** Names without hash and ending; the first few. */
-function wantedText(wanted: readonly string[]): string {
+/** Names without hash and ending, the first few; and for whom, where that is somebody else. */
+function wantedText({ wanted, submitter }: JobView): string {
   const names = wanted.map((path) =>
     basename(path)
       .replace(/^[0-9a-z]{32}-/, '')
       .replace(/\.drv$/, ''),
   );
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
-  return safeLine(names.slice(0, 3).join(', ') + more, false);
+  const whom = submitter === undefined ? '' : ` for ${submitter}`;
+  return safeLine(names.slice(0, 3).join(', ') + more + whom, false);
 }

@@ -34,6 +34,8 @@ export interface JobWork {
   readonly options: JobOptions;
   readonly signal: AbortSignal;
   readonly root: RootPaths;
+  /** Nothing comes into this store. */
+  readonly resultsStay: boolean;
 }
 
 /** Paths were lost that a pass counted on: its job has to plan again without trusting who was said to have them. */
@@ -83,7 +85,7 @@ class JobPass {
   }
 
   async run(inputs: AsyncIterable<BuildInput>): Promise<RunEnd | Lost> {
-    const { job, options, signal } = this.#work;
+    const { job, options, signal, resultsStay } = this.#work;
     const { home, onJobsChanged } = this.#components;
     const ended = home.begin(this.#runId, job, options);
     onJobsChanged();
@@ -110,7 +112,7 @@ class JobPass {
     if (hopeless?.drvPath !== undefined && !signal.aborted)
       return { ...end, cancelled: false, failed: [hopeless.drvPath] };
     if (end.lost.size > 0 && !signal.aborted) return { lost: end.lost, error: inputsLost(end.lost) };
-    if (end.cancelled || job.options.dryRun || (!end.ok && !job.options.keepGoing)) return end;
+    if (end.cancelled || job.options.dryRun || resultsStay || (!end.ok && !job.options.keepGoing)) return end;
     return this.#fetchResults(end);
   }
 

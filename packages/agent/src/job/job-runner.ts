@@ -3,6 +3,7 @@ import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
 import { sourceName } from '../source-name.ts';
+import { type GivenWork, withGiven } from './given-work.ts';
 import { Job } from './job.ts';
 import { type PassComponents, runJob } from './job-pass.ts';
 import { announceEnd, type RootPaths } from './job-result.ts';
@@ -38,6 +39,11 @@ export class JobRunner {
     return this.#components.home.explain(drvPath);
   }
 
+  /** Which members were heard to have a path, while a job runs and until the next one starts. */
+  holdersOf(path: string): string[] {
+    return this.#components.home.holders.of(path);
+  }
+
   /** Resolves when no job runs. */
   async idle(): Promise<void> {
     if (this.#running() > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -51,15 +57,17 @@ export class JobRunner {
 
   /**
    * Registers a job, so that its events can be listened to before it runs.
+   * @param submitter who asked, where that is not this machine's own user
    * @throws AgentError BUILD_BAD_SELECTOR, BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED, AGENT_STOPPING: before anything is built
    */
-  create(options: BuildOptions): Job {
+  create(options: BuildOptions, submitter?: string): Job {
     const { net, clock, randomId } = this.#components;
     if (this.#stopping.signal.aborted) throw stopping();
     const jobOptions = this.#jobOptions(options);
     const job = new Job({
       id: randomId(),
       options,
+      ...(submitter === undefined ? {} : { submitter }),
       home: net.self.peerId,
       nameOf: (peerId) => this.#nameOf(peerId),
       nowMs: () => clock.monotonic(),
@@ -75,7 +83,12 @@ export class JobRunner {
    * Runs a job to its end. A failed build is an end (`job.state`); what throws is the job's own trouble (unreadable derivation,
    * lost result).
    */
-  async run(job: Job, inputs: AsyncIterable<BuildInput>, wanted: AbortSignal): Promise<void> {
+  async run(
+    job: Job,
+    inputs: AsyncIterable<BuildInput>,
+    wanted: AbortSignal,
+    given: GivenWork = {},
+  ): Promise<void> {
     const { net, clock, onJobsChanged, rootPaths } = this.#components;
     const signal = AbortSignal.any([wanted, this.#stopping.signal]);
     job.emit({ type: 'job-started', job: job.id, home: net.self.name });
@@ -84,13 +97,16 @@ export class JobRunner {
       job.emit({ type: 'note', level: 'warn', message });
     }
     let roots: Awaited<ReturnType<typeof rootPaths>> | undefined;
+    const planner = withGiven(this.#components.planner, given);
+    const resultsStay = given.resultsStay ?? false;
     try {
-      roots = await rootPaths();
-      const work = { job, options: this.#optionsOf(job), signal, root: roots.add };
-      const end = await runJob(work, inputs, { ...this.#components, agentStartedMs: this.#startedMs });
+      roots = resultsStay ? NO_ROOTS : await rootPaths();
+      const work = { job, options: this.#optionsOf(job), signal, root: roots.add, resultsStay };
+      const components = { ...this.#components, planner, agentStartedMs: this.#startedMs };
+      const end = await runJob(work, inputs, components);
       if (end.cancelled || signal.aborted) job.end('cancelled');
       else job.end(end.failed.length > 0 || !end.ok ? 'failed' : 'built');
-      await announceEnd(job, this.#components.planner);
+      await announceEnd(job, planner);
       if (this.#stopping.signal.aborted) throw stopping();
     } catch (error) {
       const isLeft = error instanceof AgentError && error.code === 'BUILD_CANCELLED';
@@ -154,6 +170,9 @@ export class JobRunner {
     }
   }
 }
+
+/** What stays elsewhere needs no roots here; inputs are kept by the client that has them valid. */
+const NO_ROOTS = { add: async () => undefined, release: () => undefined };
 
 function stopping(): AgentError {
   return new AgentError(

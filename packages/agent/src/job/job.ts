@@ -17,6 +17,8 @@ export type JobNews = WithoutTime<JobEvent>;
 export interface JobInit {
   id: string;
   options: BuildOptions;
+  /** Who asked for it, where that is not this machine's own user. */
+  submitter?: string;
   home: string;
   nameOf(peerId: string): string;
   /** Monotonic, milliseconds. */
@@ -249,6 +251,7 @@ export class Job {
       ...jobFetches(this, nameOf),
       job: this.id,
       state: this.state,
+      ...(this.#init.submitter === undefined ? {} : { submitter: this.#init.submitter }),
       startedAt: new Date(this.startedAtWallMs).toISOString(),
       wallMs: this.wallMs(),
       wanted: this.wanted.map((wanted) => wanted.drvPath),

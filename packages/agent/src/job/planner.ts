@@ -42,6 +42,8 @@ export interface PlannerComponents {
   /** Which connected members hold which of these paths. */
   whoHas(paths: string[]): Promise<Map<string, string[]>>;
   readDerivationFile?(path: string): Promise<Uint8Array>;
+  /** `.drv` files that are given by content, with all their inputs among their sources. */
+  given?: ReadonlyMap<string, Uint8Array>;
   /** What earlier builds tell about one of this name, or what its shape does. */
   predict(name: string, system: string, shape: DerivationShape): Prediction;
   /** Resolves when predictions rest on what was remembered. */
@@ -196,7 +198,10 @@ export class Planner {
     const options = derivationOptions(derivation);
     const offered = this.#isSubstitutable(visit);
     // Outputs without a path known in advance (content-addressed, or built from such) need Nix's own realisation at home.
-    const unresolved = knownOutputs(derivation, derivation.outputs.keys()) === undefined;
+    // One given by content is resolved already, so that any daemon can build it.
+    const unresolved =
+      !this.#components.given?.has(drvPath) &&
+      knownOutputs(derivation, derivation.outputs.keys()) === undefined;
     const realise = offered || unresolved || options.impure;
     const dependencies: string[] = [];
     const inputs = [...derivation.inputSrcs];
@@ -250,6 +255,8 @@ export class Planner {
   }
 
   async #readFile(drvPath: string): Promise<Uint8Array> {
+    const given = this.#components.given?.get(drvPath);
+    if (given !== undefined) return given;
     const read = this.#components.readDerivationFile ?? readFile;
     try {
       return await read(drvPath);
