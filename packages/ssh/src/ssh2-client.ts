@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
+import { CommandStream } from './command-stream.ts';
 import { MAX_OUTPUT_BYTES } from './constants.ts';
 import { SshError } from './errors.ts';
 import type { SshClient, SshRun, SshTarget } from './ssh-client.ts';
@@ -29,8 +30,7 @@ export class Ssh2Client implements SshClient {
   }
 
   async run(command: string): Promise<SshRun> {
-    const channel = await this.#open<ClientChannel>((done) => this.#connection.exec(command, done));
-    return new RunningCommand(channel);
+    return this.#open((done) => this.#connection.exec(command, done));
   }
 
   async output(
@@ -48,9 +48,8 @@ export class Ssh2Client implements SshClient {
   /** A connection to `host:port` as the machine there sees it. @throws SshError SSH_UNREACHABLE */
   async forward(host: string, port: number): Promise<Duplex> {
     try {
-      return await this.#open<ClientChannel>((done) =>
-        this.#connection.forwardOut('127.0.0.1', 0, host, port, done),
-      );
+      const run = await this.#open((done) => this.#connection.forwardOut('127.0.0.1', 0, host, port, done));
+      return run.stream;
     } catch (error) {
       throw new SshError(
         'SSH_UNREACHABLE',
@@ -66,8 +65,8 @@ export class Ssh2Client implements SshClient {
     this.#connection.destroy();
   }
 
-  #open<T>(ask: (done: (error: Error | undefined, channel: T) => void) => void): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
+  #open(ask: (done: (error: Error | undefined, channel: ClientChannel) => void) => void): Promise<SshRun> {
+    return new Promise<SshRun>((resolve, reject) => {
       if (this.#over || this.#closedByUs) {
         reject(this.#lost());
         return;
@@ -75,7 +74,8 @@ export class Ssh2Client implements SshClient {
       void this.closed.then(() => reject(this.#lost()));
       try {
         ask((error, channel) => {
-          if (error === undefined || error === null) resolve(channel);
+          // What it says may be here already, so there must be ears at once.
+          if (error === undefined || error === null) resolve(new RunningCommand(channel, this.closed));
           else {
             reject(
               new SshError(
@@ -107,13 +107,14 @@ class RunningCommand implements SshRun {
   readonly stderr: Readable;
   readonly exitCode: Promise<number>;
 
-  constructor(channel: ClientChannel) {
-    this.stream = channel;
+  constructor(channel: ClientChannel, gone: Promise<unknown>) {
+    this.stream = new CommandStream(channel, gone);
     this.stderr = channel.stderr;
     const { promise, resolve } = Promise.withResolvers<number>();
     this.exitCode = promise;
     channel.on('exit', (code: number | null, signal?: string) => resolve(code ?? signalCode(signal)));
     channel.on('close', () => resolve(-1));
+    void gone.then(() => resolve(-1));
   }
 }
 
