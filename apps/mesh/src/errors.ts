@@ -45,7 +45,7 @@ export interface ErrorReport {
 
 /** A typed error of any package of ours: a code in capitals. Node's own have a `syscall` as well. */
 const TYPED =
-  /^(NIX|MESH|AGENT|NET|TRANSFER|WIRE|BUILD|JOB|LOG|PEER|WORK|JOIN|INVITE|TICKET|MEMBER|CACHE)[A-Z]*_[A-Z0-9_]+$/;
+  /^(NIX|MESH|AGENT|NET|TRANSFER|WIRE|BUILD|JOB|LOG|PEER|WORK|JOIN|INVITE|TICKET|MEMBER|CACHE|INSTALL|SSH)[A-Z]*_[A-Z0-9_]+$/;
 
 /**
  * Any thrown value as one message. Typed errors and the system's errors show their sentence; anything else is a fault of the

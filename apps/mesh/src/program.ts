@@ -3,6 +3,7 @@ import type { BuildFlags } from './build/options.ts';
 import { joinPairs, LOG_FORMATS } from './build/options.ts';
 import type { AgentFlags } from './commands/agent.ts';
 import type { CacheWarmFlags } from './commands/cache-warm.ts';
+import type { InstallFlags } from './commands/install.ts';
 import type { CommonFlags } from './commands/io.ts';
 import type { PauseFlags } from './commands/pause.ts';
 import { DEFAULT_INVITE_TTL } from './constants.ts';
@@ -95,6 +96,7 @@ export function createProgram(version: string): Command {
     .action(async (target: string, flags: JsonFlags & { job?: string }) =>
       (await import('./commands/why.ts')).why(target, flags),
     );
+  addInstall(command('install <hosts...>', 'put an agent on machines by SSH, and make them members'));
   addCache(command('cache', 'the binary cache of this machine, and what members hold'));
   return program;
 }
@@ -148,6 +150,28 @@ function addAgent(command: Command): void {
     .option('--limit-rate <bytes>', 'bytes a second for serving others: 10M, 500K')
     .action(async (flags: AgentFlags) =>
       (await import('./commands/agent.ts')).agent({ ...flags, peer: flags.peer ?? [] }),
+    );
+}
+
+const INSTALL_HELP = `
+HOSTS are [USER@]HOST[:PORT] or names of ssh_config. Run it again to upgrade, or to finish what was broken off (docs/install.md).`;
+
+function addInstall(command: Command): void {
+  command
+    .option('--host-key <key>', "the machine's host key or its fingerprint (SHA256:...)")
+    .option('-i, --identity <file>', 'private key to log in with')
+    .option('--roles <list>', 'what the new members may do', 'build,submit,admin')
+    .option('--supervise', 'without systemd or launchd: a small script keeps the agent running')
+    .option('--no-service', 'start nothing')
+    .option('--ask-sudo-password', 'where sudo asks for one')
+    .option('--bundle <file>', 'install this bundle (scripts/bundle.mjs) where it fits', collect)
+    .option('--force', 'the machine leaves a mesh with other members')
+    .option('--uninstall', 'take everything away again')
+    .option('--keep-state', 'with --uninstall: identity and membership stay')
+    .option('--json', 'for programs')
+    .addHelpText('after', INSTALL_HELP)
+    .action(async (hosts: string[], flags: Omit<InstallFlags, 'bundle'> & { bundle?: string[] }) =>
+      (await import('./commands/install.ts')).install(hosts, { ...flags, bundle: flags.bundle ?? [] }),
     );
 }
 

@@ -52,6 +52,8 @@ export interface MeshOptions {
   readonly agentArgs?: (host: Host) => readonly string[];
   /** Whether the hosts join one mesh (default), or each stays a mesh of one. */
   readonly join?: boolean;
+  /** Hosts that get an agent; all by default. */
+  readonly hosts?: readonly Host[];
 }
 
 const UP_TIMEOUT_MS = 30_000;
@@ -70,11 +72,12 @@ export class LabMesh {
   /** Starts an agent on every host; the first founds the mesh, the others join by tickets; returns when all see all. */
   static async up(lab: Lab, options: MeshOptions = {}): Promise<LabMesh> {
     const mesh = new LabMesh(lab, options);
-    await Promise.all(lab.hosts.map((host) => mesh.startAgent(host)));
+    const hosts = options.hosts ?? lab.hosts;
+    await Promise.all(hosts.map((host) => mesh.startAgent(host)));
     if (options.join !== false) {
-      const [first, ...others] = lab.hosts;
+      const [first, ...others] = hosts;
       for (const host of others) await mesh.join(host, first!);
-      await mesh.untilConnected();
+      await mesh.untilConnected(hosts);
     }
     return mesh;
   }
