@@ -6,7 +6,7 @@ import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
 import { announceMachine } from './announcement.ts';
-import { readSettings } from './config.ts';
+import { readSettings } from './config/settings.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { CacheControl } from './control/cache-control.ts';
 import { ControlHandler } from './control/control-handler.ts';
