@@ -89,7 +89,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   );
   const nix = await nixInfo;
   const { capability } = facts;
-  const trust = await probeTrust(daemon);
+  const trust = await probeTrust(daemon, nix.trustedUsers);
   const pool = new DaemonPool({ ...daemon, max: 4 });
   const store = new Store(pool);
   const net = await createNet({
