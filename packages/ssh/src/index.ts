@@ -7,6 +7,13 @@ export {
   knownHostsLine,
   parsePinnedHostKey,
 } from './known-hosts.ts';
+export { type BuilderUri, parseBuilderUri } from './machines/builder-uri.ts';
+export {
+  type BuilderMachine,
+  type Machines,
+  type MachineTrouble,
+  parseMachines,
+} from './machines/machines-file.ts';
 export { resolveTarget, type SshOverrides, type SshSurroundings } from './resolve-target.ts';
 export type { SshClient, SshRun, SshTarget } from './ssh-client.ts';
 export { realSshFiles, type SshFiles } from './ssh-config-files.ts';

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NixError, quote } from '../errors.ts';
 import {
@@ -35,6 +36,8 @@ export interface Handshake {
 
 export interface ConnectionOptions {
   readonly socketPath: string;
+  /** Where the daemon is reached in another way, e.g. as a command on another machine: opens the stream to it. */
+  readonly open?: () => Promise<Duplex>;
   /** Gives up connecting; once connected, use `close`. */
   readonly signal?: AbortSignal;
   readonly handshakeTimeoutMs?: number;
@@ -44,7 +47,7 @@ export interface ConnectionOptions {
 /** A socket to a nix-daemon after the handshake: one operation at a time, in the order asked for. */
 export class DaemonConnection {
   readonly handshake: Handshake;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #reader: WireReader;
   readonly #ids = new ActivityIds();
   #last: Promise<unknown> = Promise.resolve();
@@ -53,7 +56,7 @@ export class DaemonConnection {
   #heardAt = 0;
   readonly #ended = Promise.withResolvers<void>();
 
-  private constructor(socket: Socket, reader: WireReader, handshake: Handshake) {
+  private constructor(socket: Duplex, reader: WireReader, handshake: Handshake) {
     this.#socket = socket;
     this.#reader = reader;
     this.handshake = handshake;
@@ -81,11 +84,12 @@ export class DaemonConnection {
 
   static async #attempt(options: ConnectionOptions): Promise<DaemonConnection> {
     options.signal?.throwIfAborted();
-    const socket = connect({ path: options.socketPath });
+    const socket = await (options.open?.() ?? connect({ path: options.socketPath }));
+    options.signal?.throwIfAborted();
     const reader = new WireReader(socket, options.stallTimeoutMs ?? STALL_TIMEOUT_MS);
     socket.on('data', (chunk: Buffer) => reader.push(chunk));
     socket.on('error', (cause: NodeJS.ErrnoException) =>
-      reader.fail(connectError(options.socketPath, cause)),
+      reader.fail(options.open === undefined ? connectError(options.socketPath, cause) : closedError()),
     );
     socket.on('close', () => reader.fail(closedError()));
     const give = (reason: Error): void => {
@@ -146,11 +150,11 @@ export class DaemonConnection {
 
   /** Keeps the process alive, or not, while the connection idles. */
   unref(): void {
-    this.#socket.unref();
+    if (this.#socket instanceof Socket) this.#socket.unref();
   }
 
   ref(): void {
-    this.#socket.ref();
+    if (this.#socket instanceof Socket) this.#socket.ref();
   }
 
   /**
@@ -184,10 +188,10 @@ export class Exchange {
   readonly reader: WireReader;
   /** Set by an operation whose failure leaves unread or unsent bytes: the connection then ends with it. */
   broken = false;
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #ids: ActivityIds;
 
-  constructor(socket: Socket, reader: WireReader, ids: ActivityIds) {
+  constructor(socket: Duplex, reader: WireReader, ids: ActivityIds) {
     this.#socket = socket;
     this.reader = reader;
     this.#ids = ids;
@@ -219,7 +223,7 @@ export class Exchange {
 }
 
 /** Source: NixOS/nix src/libstore/worker-protocol-connection.cc (order of the exchange since 1.38). */
-async function shakeHands(socket: Socket, reader: WireReader): Promise<Handshake> {
+async function shakeHands(socket: Duplex, reader: WireReader): Promise<Handshake> {
   socket.write(
     new WireWriter()
       .u64(CLIENT_MAGIC)
