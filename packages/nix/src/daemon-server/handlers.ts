@@ -1,4 +1,5 @@
 import type { BasicDerivation } from '../basic-derivation.ts';
+import type { Trust } from '../daemon/connection.ts';
 import type { PathInfo } from '../path-info.ts';
 
 /** What a client said with SetOptions; later overrides win over the plain fields. */
@@ -45,6 +46,8 @@ export interface BuildPathsRequest {
   readonly wanted: readonly string[];
   readonly mode: ClientBuildMode;
   readonly settings: ClientSettings;
+  /** Whether the real daemon trusts this client; those before 2.9 do not say. */
+  readonly trust: Trust;
 }
 
 /** BuildDerivation. */
@@ -54,6 +57,8 @@ export interface BuildDerivationRequest {
   readonly derivation: BasicDerivation;
   readonly mode: ClientBuildMode;
   readonly settings: ClientSettings;
+  /** Whether the real daemon trusts this client; those before 2.9 do not say. */
+  readonly trust: Trust;
 }
 
 /** How a build ended: the numbers are Nix's `BuildResult::Status`. */
@@ -74,7 +79,8 @@ export interface ClientBuildResult {
 export interface ClientHandlers {
   /**
    * Makes what is wanted valid in this store, then answers `pass`: the real daemon then finds nothing to build and answers in
-   * its own words. Failures are answered for the wanted paths they concern, by their text in `wanted`.
+   * its own words. Failures are answered for the wanted paths they concern, by their text in `wanted`; what is wanted and not
+   * answered for must be valid then, because the real daemon is asked for it.
    */
   buildPaths?(
     request: BuildPathsRequest,

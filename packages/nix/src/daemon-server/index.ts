@@ -8,4 +8,8 @@ export type {
   ClientTalk,
   TalkField,
 } from './handlers.ts';
-export type { ServeDaemonClient, ServeDaemonClientInit } from './serve-daemon-client.ts';
+export {
+  type ServeDaemonClient,
+  type ServeDaemonClientInit,
+  serveDaemonClient,
+} from './serve-daemon-client.ts';

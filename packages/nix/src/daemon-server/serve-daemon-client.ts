@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ClientHandlers } from './handlers.ts';
+import { ServedConnection } from './served-connection.ts';
 
 export interface ServeDaemonClientInit {
   /** The client's side: a socket, or the stdin and stdout of a command. */
@@ -7,6 +8,8 @@ export interface ServeDaemonClientInit {
   /** Connects to the real daemon, with the rights this client is to have. */
   openDaemon(): Promise<Duplex>;
   readonly handlers: ClientHandlers;
+  /** Told where the handlers are not asked (any more), because what is spoken is not known here; everything passes then. */
+  onPassedThrough?(reason: string): void;
 }
 
 /**
@@ -14,3 +17,30 @@ export interface ServeDaemonClientInit {
  * Resolves when both sides are closed; throws only what its caller should log.
  */
 export type ServeDaemonClient = (init: ServeDaemonClientInit) => Promise<void>;
+
+/**
+ * Version, features, trust and every answer are the real daemon's own; of the client's requests those for builds (and for path
+ * infos and NARs, where a handler for them is given) are read, all others only as far as to find their ends.
+ */
+export const serveDaemonClient: ServeDaemonClient = async (init) => {
+  // Held until the daemon is there, and its end is noticed by what is written to it.
+  init.client.pause();
+  let gone = false;
+  const onError = (): void => {
+    gone = true;
+  };
+  init.client.on('error', onError);
+  let daemon: Duplex;
+  try {
+    daemon = await init.openDaemon();
+  } catch (error) {
+    init.client.destroy();
+    throw error;
+  }
+  init.client.off('error', onError);
+  if (gone || init.client.destroyed) {
+    daemon.destroy();
+    return;
+  }
+  await new ServedConnection(init, daemon).run();
+};

@@ -19,26 +19,53 @@ export const MINOR_WITH_FEATURES = 38;
 
 /** BuildResult names output paths directly instead of JSON realisations (Nix 2.35). */
 export const FEATURE_REALISATION_WITH_PATH = 'realisation-with-path-not-hash';
+/** CollectGarbage says which paths, and whether those that refer to them may go (Nix 2.35). */
+export const FEATURE_DELETE_REFERRERS = 'delete-dead-specific-referrers';
 export const CLIENT_FEATURES: readonly string[] = [FEATURE_REALISATION_WITH_PATH];
 
 export const Operation = {
   IsValidPath: 1,
+  HasSubstitutes: 3,
+  QueryPathHash: 4,
+  QueryReferences: 5,
+  QueryReferrers: 6,
+  AddToStore: 7,
+  AddTextToStore: 8,
+  BuildPaths: 9,
+  EnsurePath: 10,
   AddTempRoot: 11,
   AddIndirectRoot: 12,
+  SyncWithGC: 13,
+  FindRoots: 14,
+  ExportPath: 16,
+  QueryDeriver: 18,
   SetOptions: 19,
+  CollectGarbage: 20,
+  QuerySubstitutablePathInfo: 21,
+  QueryDerivationOutputs: 22,
   QueryAllValidPaths: 23,
   QueryPathInfo: 26,
+  ImportPaths: 27,
+  QueryDerivationOutputNames: 28,
   QueryPathFromHashPart: 29,
   QuerySubstitutablePathInfos: 30,
   QueryValidPaths: 31,
+  QuerySubstitutablePaths: 32,
+  QueryValidDerivers: 33,
+  OptimiseStore: 34,
+  VerifyStore: 35,
   BuildDerivation: 36,
   AddSignatures: 37,
   NarFromPath: 38,
   AddToStoreNar: 39,
   QueryMissing: 40,
+  QueryDerivationOutputMap: 41,
+  RegisterDrvOutput: 42,
+  QueryRealisation: 43,
   AddMultipleToStore: 44,
   AddBuildLog: 45,
   BuildPathsWithResults: 46,
+  AddPermRoot: 47,
 } as const;
 
 export const Message = {

@@ -1,0 +1,107 @@
+import { FEATURE_REALISATION_WITH_PATH, Message, MINOR_WITH_CPU_TIMES } from '../daemon/constants.ts';
+import { WireWriter } from '../daemon/wire-writer.ts';
+import type { PathInfo } from '../path-info.ts';
+import { basenameOf } from '../store-path.ts';
+import type { ClientBuildResult } from './handlers.ts';
+import type { AgreedHandshake } from './handshake.ts';
+
+/** The end of what is told before an answer. */
+export function lastMessage(): Buffer {
+  return new WireWriter(16).u64(Message.Last).take();
+}
+
+/** An error in place of an answer, as Nix 2.4 and newer have it: level 0, without positions and traces. */
+export function errorMessage(text: string): Buffer {
+  return new WireWriter()
+    .u64(Message.Error)
+    .string('Error')
+    .u64(0)
+    .string('Error')
+    .string(text)
+    .u64(0)
+    .u64(0)
+    .take();
+}
+
+/** Source: NixOS/nix src/libstore/worker-protocol.cc, `Serialise<BuildResult>::write`. */
+export function writeBuildResult(
+  writer: WireWriter,
+  result: ClientBuildResult,
+  handshake: AgreedHandshake,
+): WireWriter {
+  writer
+    .u64(result.status)
+    .string(result.errorMsg)
+    .u64(result.status === 0 ? 1 : 0)
+    .flag(false)
+    .u64(Math.floor(result.startTimeS ?? 0))
+    .u64(Math.floor(result.stopTimeS ?? 0));
+  if (handshake.minor >= MINOR_WITH_CPU_TIMES) writer.flag(false).flag(false);
+  const outputs = [...(result.outputs ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));
+  writer.u64(outputs.length);
+  for (const [name, path] of outputs) {
+    if (handshake.features.has(FEATURE_REALISATION_WITH_PATH)) {
+      writer.string(name).storePath(path).u64(0);
+    } else {
+      const id = `${NO_HASH}!${name}`;
+      writer.string(id).string(
+        JSON.stringify({
+          dependentRealisations: {},
+          id,
+          outPath: basenameOf(path),
+          signatures: [],
+        }),
+      );
+    }
+  }
+  return writer;
+}
+
+/** Clients take the name and the path of an output from its realisation, and no notice of the derivation's hash. */
+const NO_HASH = `sha256:${'0'.repeat(64)}`;
+
+/** The answer to BuildDerivation. */
+export function buildDerivationAnswer(result: ClientBuildResult, handshake: AgreedHandshake): Buffer {
+  return writeBuildResult(new WireWriter().u64(Message.Last), result, handshake).take();
+}
+
+/** Results with their wanted paths, without the count before them. */
+export function keyedResults(
+  results: ReadonlyMap<string, ClientBuildResult>,
+  handshake: AgreedHandshake,
+): Buffer {
+  const writer = new WireWriter();
+  for (const [wanted, result] of results) writeBuildResult(writer.string(wanted), result, handshake);
+  return writer.take();
+}
+
+/** The answer to QueryPathInfo for a path that there is. */
+export function pathInfoAnswer(info: PathInfo): Buffer {
+  return new WireWriter()
+    .u64(Message.Last)
+    .flag(true)
+    .string(info.deriver ?? '')
+    .string(Buffer.from(info.narHash).toString('hex'))
+    .storePaths(info.references)
+    .u64(info.registrationTime)
+    .u64(info.narSize)
+    .flag(info.ultimate)
+    .strings(info.signatures)
+    .string(info.ca ?? '')
+    .take();
+}
+
+/** Statuses of `BuildResult` that are no failure: built, substituted, already valid, resolves to already valid. */
+const SUCCESSES: ReadonlySet<number> = new Set([0, 1, 2, 13]);
+
+/**
+ * What BuildPaths says of results: undefined where nothing failed, else the error in Nix's words.
+ * Source: NixOS/nix src/libstore/build/entry-points.cc, `Store::buildPaths`.
+ */
+export function failureOf(results: ReadonlyMap<string, ClientBuildResult>): string | undefined {
+  const failed = [...results].filter(([, result]) => !SUCCESSES.has(result.status));
+  const [first] = failed;
+  if (first === undefined) return undefined;
+  if (failed.length === 1 && first[1].errorMsg !== '') return first[1].errorMsg;
+  return `build of ${failed.map(([wanted]) => `'${wanted}'`).join(', ')} failed`;
+}

@@ -1,0 +1,374 @@
+import type { Duplex } from 'node:stream';
+import { CLOSE_TIMEOUT_MS, Operation } from '../daemon/constants.ts';
+import { WireWriter } from '../daemon/wire-writer.ts';
+import { NixError } from '../errors.ts';
+import { errorMessage, lastMessage, pathInfoAnswer } from './answers.ts';
+import { askForBuild, type Outcome } from './build-requests.ts';
+import { readPath, readSetOptions, UNSAID_SETTINGS } from './client-requests.ts';
+import { ClientTalkWriter } from './client-talk.ts';
+import { LINGER_MS, MAX_AHEAD_BYTES, MAX_HELD_BYTES } from './constants.ts';
+import { FieldWalker, type Layout } from './field-walker.ts';
+import type { ClientSettings } from './handlers.ts';
+import { type AgreedHandshake, followHandshake } from './handshake.ts';
+import type { MergedResults } from './merged-results.ts';
+import { requestLayout } from './request-layouts.ts';
+import type { ServeDaemonClientInit } from './serve-daemon-client.ts';
+
+/** What comes next from the client; `serving`: nothing, because a handler works for it. */
+type Phase = 'handshake' | 'operation' | 'request' | 'serving' | 'raw' | 'over';
+
+const OPERATION: Layout = ['number'];
+
+/** One client and its connection to the real daemon. */
+export class ServedConnection {
+  readonly #client: Duplex;
+  readonly #daemon: Duplex;
+  readonly #init: ServeDaemonClientInit;
+  readonly #walker = new FieldWalker(clientError);
+  #phase: Phase = 'handshake';
+  #heard = { client: Buffer.alloc(0), daemon: Buffer.alloc(0), passed: 0 };
+  #handshake: AgreedHandshake = { minor: 0, features: new Set(), trust: 'unknown' };
+  #settings: ClientSettings = UNSAID_SETTINGS;
+  #operation = 0;
+  /** The request's bytes so far where it is held: until its operation is known, or whole. */
+  #held: WireWriter | undefined;
+  /** The daemon said something after the last request that passed; a client that does not wait for answers is not served. */
+  #answered = true;
+  #merge: MergedResults | undefined;
+  #ahead: Buffer[] = [];
+  #aheadBytes = 0;
+  #serving: AbortController | undefined;
+  /** A fault of this program's own. */
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(init: ServeDaemonClientInit, daemon: Duplex) {
+    this.#init = init;
+    this.#client = init.client;
+    this.#daemon = daemon;
+  }
+
+  /** Resolves when both sides are closed. */
+  async run(): Promise<void> {
+    const [client, daemon] = [this.#client, this.#daemon];
+    const closed = [client, daemon].map(
+      (side) => new Promise<void>((resolve) => (side.closed ? resolve() : side.once('close', resolve))),
+    );
+    client.on('drain', () => daemon.resume());
+    daemon.on('drain', () => {
+      if (this.#aheadBytes <= MAX_AHEAD_BYTES) client.resume();
+    });
+    // An error is an end, and 'close' follows it.
+    for (const side of [client, daemon]) side.on('error', () => side.destroy());
+    client.on('end', () => this.#clientEnded()).on('close', () => this.#clientEnded());
+    daemon.on('end', () => this.#daemonEnded()).on('close', () => this.#daemonEnded());
+    client.on('data', (chunk: Buffer) => this.#guarded(() => this.#fromClient(chunk)));
+    daemon.on('data', (chunk: Buffer) => this.#guarded(() => this.#fromDaemon(chunk)));
+    client.resume();
+    daemon.resume();
+    await Promise.all(closed);
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #fromDaemon(chunk: Buffer): void {
+    this.#answered = true;
+    if (this.#phase === 'handshake') {
+      this.#heard.daemon = Buffer.concat([this.#heard.daemon, chunk]);
+      this.#toClient(chunk);
+      this.#shakeHands();
+    } else if (this.#merge !== undefined) {
+      const { bytes, done } = this.#merge.push(chunk);
+      if (done) this.#merge = undefined;
+      this.#toClient(bytes);
+    } else {
+      this.#toClient(chunk);
+    }
+  }
+
+  #fromClient(chunk: Buffer): void {
+    switch (this.#phase) {
+      case 'raw':
+        this.#toDaemon(chunk);
+        break;
+      case 'operation':
+      case 'request':
+        this.#requests(chunk);
+        break;
+      case 'handshake':
+        this.#heard.client = Buffer.concat([this.#heard.client, chunk]);
+        this.#shakeHands();
+        break;
+      case 'serving':
+        this.#keep(chunk);
+        break;
+      case 'over':
+        break;
+    }
+  }
+
+  #shakeHands(): void {
+    const heard = this.#heard;
+    const progress = followHandshake(heard.client, heard.daemon);
+    const certain = progress.type === 'not-followed' ? heard.client.length : progress.clientBytes;
+    if (certain > heard.passed) this.#toDaemon(heard.client.subarray(heard.passed, certain));
+    heard.passed = certain;
+    if (progress.type === 'going-on') return;
+    if (progress.type === 'not-followed') {
+      this.#passThrough(progress.reason);
+      return;
+    }
+    this.#handshake = progress.handshake;
+    this.#phase = 'operation';
+    this.#walker.begin(OPERATION);
+    this.#heard = { client: Buffer.alloc(0), daemon: Buffer.alloc(0), passed: 0 };
+    if (certain < heard.client.length) this.#requests(heard.client.subarray(certain));
+  }
+
+  /** Walks over requests. What need not be held goes on at once, in as large pieces as it comes. */
+  #requests(chunk: Buffer): void {
+    let from = 0;
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#phase === 'operation') {
+        const start = at;
+        at = this.#walker.walk(chunk, at);
+        if (!this.#walker.done) {
+          if (start > from) this.#toDaemon(chunk.subarray(from, start));
+          this.#hold(chunk.subarray(start));
+          return;
+        }
+        this.#operation = this.#walker.value;
+        const layout = requestLayout(this.#operation, this.#handshake.features);
+        if (layout === undefined) {
+          this.#release();
+          this.#toDaemon(chunk.subarray(from));
+          this.#passThrough(`operation ${this.#operation} is not known`);
+          return;
+        }
+        this.#phase = 'request';
+        this.#walker.begin(layout);
+        if (this.#isHeld(this.#operation)) {
+          if (start > from) this.#toDaemon(chunk.subarray(from, start));
+          this.#hold(chunk.subarray(start, at));
+          from = at;
+        } else this.#release();
+      }
+      const start = at;
+      if (!this.#walker.done) at = this.#walker.walk(chunk, at);
+      if (this.#held !== undefined) {
+        this.#hold(chunk.subarray(start, at));
+        from = at;
+      }
+      if (!this.#walker.done) break;
+      this.#phase = 'operation';
+      this.#walker.begin(OPERATION);
+      const request = this.#held?.take();
+      this.#held = undefined;
+      if (request === undefined) this.#answered = false;
+      else if (this.#whole(request)) {
+        this.#keep(chunk.subarray(at));
+        return;
+      }
+    }
+    if (from < chunk.length) this.#toDaemon(chunk.subarray(from));
+  }
+
+  #isHeld(operation: number): boolean {
+    const handlers = this.#init.handlers;
+    switch (operation) {
+      case Operation.SetOptions:
+        return true;
+      case Operation.BuildPaths:
+      case Operation.BuildPathsWithResults:
+        return handlers.buildPaths !== undefined;
+      case Operation.BuildDerivation:
+        return handlers.buildDerivation !== undefined;
+      case Operation.QueryPathInfo:
+        return handlers.queryPathInfo !== undefined;
+      case Operation.NarFromPath:
+        return handlers.narFromPath !== undefined;
+      default:
+        return false;
+    }
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held ??= new WireWriter();
+    this.#held.raw(bytes);
+    if (this.#held.length > MAX_HELD_BYTES) this.#release();
+  }
+
+  #release(): void {
+    const held = this.#held?.take();
+    this.#held = undefined;
+    if (held !== undefined) this.#toDaemon(held);
+  }
+
+  /** @returns whether a handler works on it, so that the requests after it have to wait */
+  #whole(request: Buffer): boolean {
+    if (this.#operation === Operation.SetOptions) this.#settings = readSetOptions(request);
+    else if (this.#answered) {
+      this.#phase = 'serving';
+      void this.#serve(request);
+      return true;
+    }
+    this.#toDaemon(request);
+    this.#answered = false;
+    return false;
+  }
+
+  async #serve(request: Buffer): Promise<void> {
+    const serving = new AbortController();
+    this.#serving = serving;
+    const client = this.#client;
+    const talk = new ClientTalkWriter(
+      {
+        write: (bytes) => void client.write(bytes),
+        get waitingBytes() {
+          return client.writableLength;
+        },
+      },
+      serving.signal,
+    );
+    let outcome: Outcome | 'written';
+    try {
+      outcome = await this.#ask(request, talk);
+    } catch (error) {
+      outcome = {
+        type: 'answer',
+        bytes: errorMessage(error instanceof Error ? error.message : String(error)),
+      };
+    }
+    this.#serving = undefined;
+    if (this.#phase !== 'serving') return;
+    talk.end();
+    this.#guarded(() => {
+      if (outcome !== 'written') this.#conclude(request, outcome);
+      this.#goOn();
+    });
+  }
+
+  #ask(request: Buffer, talk: ClientTalkWriter): Promise<Outcome | 'written'> {
+    if (this.#operation === Operation.QueryPathInfo) return this.#askForPathInfo(request);
+    if (this.#operation === Operation.NarFromPath) return this.#askForNar(request);
+    return askForBuild(request, this.#init.handlers, talk, this.#settings, this.#handshake);
+  }
+
+  async #askForPathInfo(request: Buffer): Promise<Outcome> {
+    const info = (await this.#init.handlers.queryPathInfo?.(readPath(request))) ?? 'pass';
+    return info === 'pass' ? { type: 'pass' } : { type: 'answer', bytes: pathInfoAnswer(info) };
+  }
+
+  async #askForNar(request: Buffer): Promise<Outcome | 'written'> {
+    let begun = false;
+    const write = async (chunk: Uint8Array): Promise<void> => {
+      if (this.#phase !== 'serving') throw clientError('the end of its connection in the middle of a NAR');
+      if (!begun) this.#client.write(lastMessage());
+      begun = true;
+      if (this.#client.write(chunk)) return;
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#client.off('drain', done).off('close', done);
+          resolve();
+        };
+        this.#client.on('drain', done).on('close', done);
+      });
+    };
+    try {
+      const answer = (await this.#init.handlers.narFromPath?.(readPath(request), write)) ?? 'pass';
+      if (answer === 'written' && !begun) await write(new Uint8Array());
+      return answer === 'pass' && !begun ? { type: 'pass' } : 'written';
+    } catch (error) {
+      // The client has part of a NAR, and no way to tell it that there is no more but the end of the connection.
+      if (begun) this.#client.destroy();
+      throw error;
+    }
+  }
+
+  #conclude(request: Buffer, outcome: Outcome): void {
+    if (outcome.type === 'answer') {
+      this.#toClient(outcome.bytes);
+      return;
+    }
+    this.#answered = false;
+    if (outcome.type === 'ask-for-the-rest') this.#merge = outcome.merge;
+    this.#toDaemon(outcome.type === 'pass' ? request : outcome.request);
+  }
+
+  #keep(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#ahead.push(chunk);
+    this.#aheadBytes += chunk.length;
+    // Its end is not noticed then; only a client that does not wait for answers comes here.
+    if (this.#aheadBytes > MAX_AHEAD_BYTES) this.#client.pause();
+  }
+
+  #goOn(): void {
+    this.#phase = 'operation';
+    const ahead = Buffer.concat(this.#ahead);
+    this.#ahead = [];
+    this.#aheadBytes = 0;
+    if (!this.#daemon.writableNeedDrain) this.#client.resume();
+    if (ahead.length > 0) this.#requests(ahead);
+  }
+
+  #passThrough(reason: string): void {
+    this.#phase = 'raw';
+    this.#init.onPassedThrough?.(reason);
+  }
+
+  #toDaemon(bytes: Buffer): void {
+    if (!this.#daemon.write(bytes)) this.#client.pause();
+  }
+
+  #toClient(bytes: Buffer): void {
+    if (!this.#client.write(bytes)) this.#daemon.pause();
+  }
+
+  /** What a side sends that nothing real sends ends the connection. */
+  #guarded(work: () => void): void {
+    if (this.#phase === 'over') return;
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof NixError) this.#toClient(errorMessage(error.message));
+      else this.#failure = { error };
+      this.#daemonEnded();
+    }
+  }
+
+  /** Whatever runs for the client alone ends; what it sent before still reaches the daemon. */
+  #clientEnded(): void {
+    if (this.#phase === 'over') {
+      this.#client.destroy();
+      return;
+    }
+    this.#phase = 'over';
+    this.#serving?.abort();
+    this.#client.destroy();
+    endSoon(this.#daemon, CLOSE_TIMEOUT_MS);
+  }
+
+  #daemonEnded(): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#serving?.abort();
+    this.#daemon.destroy();
+    // Read on, so that its end is noticed.
+    this.#client.resume();
+    endSoon(this.#client, LINGER_MS);
+  }
+}
+
+/** Ends a stream when it has taken what was written, or after a while. */
+function endSoon(stream: Duplex, lingerMs: number): void {
+  if (stream.destroyed) return;
+  const timer = setTimeout(() => stream.destroy(), lingerMs);
+  stream.once('close', () => clearTimeout(timer));
+  stream.end(() => stream.destroy());
+}
+
+function clientError(what: string): NixError {
+  return new NixError(
+    'NIX_CLIENT_PROTOCOL',
+    `The client of the nix-daemon sent ${what}, which the protocol does not allow: check that it is Nix.`,
+  );
+}
