@@ -96,6 +96,9 @@ export function createProgram(version: string): Command {
     .action(async (target: string, flags: JsonFlags & { job?: string }) =>
       (await import('./commands/why.ts')).why(target, flags),
     );
+  command('doctor', 'what is wrong with the mesh on this machine, and how to mend it')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/doctor.ts')).doctor(flags, version));
   addInstall(command('install <hosts...>', 'put an agent on machines by SSH, and make them members'));
   addCache(command('cache', 'the binary cache of this machine, and what members hold'));
   return program;

@@ -47,6 +47,8 @@ export const controlRequestSchema = v.intersect([
   v.variant('method', [
     v.object({ method: v.literal('status') }),
     v.object({ method: v.literal('peers') }),
+    /** What `mesh doctor` cannot find out by itself. */
+    v.object({ method: v.literal('doctor') }),
     v.object({
       method: v.literal('invite'),
       ttlMs: v.pipe(v.number(), v.minValue(1), v.maxValue(7 * 24 * 3600_000)),
@@ -199,6 +201,14 @@ export const controlResultSchemas = {
     meshId: v.string(),
     members: v.array(peerViewSchema),
     strangers: v.array(strangerViewSchema),
+  }),
+  doctor: v.object({
+    /** How nix-daemon takes the agent's user. */
+    trust: v.picklist(['trusted', 'untrusted', 'unknown']),
+    /** Whether it looks for others by multicast DNS. */
+    mdns: v.boolean(),
+    /** How far the clocks of connected members are ahead of this machine's. */
+    clocks: v.array(v.object({ name: v.string(), aheadMs: v.number() })),
   }),
   invite: v.object({ ticket: v.string(), expiresAt: v.string() }),
   join: v.object({ meshId: v.string(), inviter: v.string() }),

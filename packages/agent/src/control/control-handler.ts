@@ -29,6 +29,8 @@ export interface ControlComponents {
   runner: JobRunner;
   cache: CacheControl;
   offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
+  /** What `mesh doctor` wants to know of it. */
+  health: () => ControlResult<'doctor'>;
   version: string;
   nixVersion: string | null;
 }
@@ -50,6 +52,8 @@ export class ControlHandler {
         return this.#status();
       case 'peers':
         return this.#peers();
+      case 'doctor':
+        return this.#components.health();
       case 'invite':
         return this.#invite(request);
       case 'join':
