@@ -6,6 +6,7 @@ import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
 import { announceMachine } from './announcement.ts';
+import { MACHINE_CONFIG_DIR } from './config/layers.ts';
 import { readSettings } from './config/settings.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { CacheControl } from './control/cache-control.ts';
@@ -77,7 +78,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const paths = resolvePaths({ uid: process.getuid?.() ?? 0, env: process.env, stateDir: init.stateDir });
   const stateDir = init.stateDir ?? paths.stateDir;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const settings = readSettings(stateDir, init);
+  const settings = readSettings(stateDir, init, { machineDir: MACHINE_CONFIG_DIR, env: process.env });
   const logger = init.logger ?? stderrLogger();
   const clock = systemClock;
   const incarnation = randomBytes(6).toString('hex');

@@ -1,15 +1,14 @@
 import { hostname } from 'node:os';
-import Conf, { type Schema } from 'conf';
 import { AgentError } from '../errors.ts';
 import type { KeepConfig } from '../worker/kept-limits.ts';
 import type { OfferConfig } from '../worker/offer.ts';
 import type { UploadConfig } from '../worker/upload-limit.ts';
+import { type ConfigSources, mergeLayers, readLayers } from './layers.ts';
 import { NAME_PATTERN } from './patterns.ts';
-import { type AgentConfig, configSchema } from './schema.ts';
 import { type CacheConfig, DEFAULT_CACHE_PORT } from './sections/cache.ts';
 import { DEFAULT_LISTEN_PORT } from './sections/network.ts';
 
-/** Settings in force: the file's, overridden by the command line's. */
+/** Settings in force: the configuration's, overridden by the command line's. */
 export interface AgentSettings {
   name: string;
   listenPort: number;
@@ -25,12 +24,17 @@ export interface AgentSettings {
 }
 
 /**
- * Reads `config.json` under `stateDir` (there need be none) and puts the command line's settings over it.
+ * Reads the configuration (`config.json` under `stateDir`, of which there need be none, and what lies under and over it) and puts the
+ * command line's settings over that.
  * @throws AgentError AGENT_BAD_CONFIG: names the place
  */
-export function readSettings(stateDir: string, given: Partial<AgentSettings>): AgentSettings {
-  const file = readConfig(stateDir);
-  const name = given.name ?? file.name ?? defaultName(hostname());
+export function readSettings(
+  stateDir: string,
+  given: Partial<AgentSettings>,
+  around: Omit<ConfigSources, 'stateDir'> = {},
+): AgentSettings {
+  const config = mergeLayers(readLayers({ ...around, stateDir }));
+  const name = given.name ?? config.name ?? defaultName(hostname());
   if (!new RegExp(NAME_PATTERN).test(name)) {
     throw new AgentError(
       'AGENT_BAD_CONFIG',
@@ -40,44 +44,22 @@ export function readSettings(stateDir: string, given: Partial<AgentSettings>): A
   }
   return {
     name,
-    listenPort: given.listenPort ?? file.listenPort ?? DEFAULT_LISTEN_PORT,
-    peers: [...(file.peers ?? []), ...(given.peers ?? [])],
-    mdns: given.mdns ?? file.mdns ?? true,
-    slots: given.slots ?? file.slots,
-    offer: file.offer ?? {},
-    tags: file.tags ?? [],
-    cache: cacheSettings(file.cache ?? {}),
-    keep: file.keep ?? {},
+    listenPort: given.listenPort ?? config.listenPort ?? DEFAULT_LISTEN_PORT,
+    peers: [...(config.peers ?? []), ...(given.peers ?? [])],
+    mdns: given.mdns ?? config.mdns ?? true,
+    slots: given.slots ?? config.slots,
+    offer: config.offer ?? {},
+    tags: config.tags ?? [],
+    cache: cacheSettings(config.cache ?? {}),
+    keep: config.keep ?? {},
     // A limit of the command line holds at every hour.
-    upload: given.upload ?? file.upload ?? {},
+    upload: given.upload ?? config.upload ?? {},
   };
 }
 
 function cacheSettings({ enabled, port, priority }: CacheConfig): AgentSettings['cache'] {
   if (enabled === false) return undefined;
   return { port: port ?? DEFAULT_CACHE_PORT, ...(priority === undefined ? {} : { priority }) };
-}
-
-function readConfig(stateDir: string): Partial<AgentConfig> {
-  try {
-    const conf = new Conf<AgentConfig>({
-      cwd: stateDir,
-      configName: 'config',
-      rootSchema: { additionalProperties: false },
-      schema: { ...configSchema.properties } as Schema<AgentConfig>,
-      ajvOptions: { strict: false, useDefaults: false },
-      // A file that is wrong must be mended by its owner, never thrown away.
-      clearInvalidConfig: false,
-    });
-    return conf.store;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AgentError(
-      'AGENT_BAD_CONFIG',
-      `${stateDir}/config.json is wrong (${reason}); mend or remove it.`,
-      { cause },
-    );
-  }
 }
 
 /** A host name as a machine's name: what does not fit is left out. */
