@@ -13,7 +13,7 @@ import { CacheControl } from './control/cache-control.ts';
 import { ControlHandler } from './control/control-handler.ts';
 import { ControlServer } from './control/control-server.ts';
 import { probeTrust } from './daemon-trust.ts';
-import { MemberClocks } from './doctor/member-clocks.ts';
+import { watchHealth } from './doctor/health.ts';
 import { AgentError } from './errors.ts';
 import { History } from './history/history.ts';
 import { HistoryShare } from './history/history-share.ts';
@@ -215,13 +215,12 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       announce();
     },
   });
-  const clocks = new MemberClocks(net, () => clock.now());
   const control = new ControlHandler({
     net,
     cache: new CacheControl({ net, pool, transfer, nix, kept }),
     runner,
     offers,
-    health: () => ({ trust, mdns: settings.mdns, clocks: clocks.view() }),
+    health: watchHealth(net, { trust, mdns: settings.mdns }, () => clock.now()),
     version: AGENT_VERSION,
     nixVersion: capability.nixVersion,
   });

@@ -1,5 +1,6 @@
-/** Own queries are answered within a tenth of a second, unless the agent answered one within the last second (RFC 6762 §6). */
-export const MULTICAST_LISTEN_MS = 2_500;
+/** An agent answers within a tenth of a second, unless it told the same within the last second (RFC 6762 §6): it is asked again then. */
+export const MULTICAST_QUESTIONS = 2;
+export const MULTICAST_LISTEN_MS = 1_200;
 /** To connect to a port of a machine on the LAN. */
 export const CONNECT_TIMEOUT_MS = 2_000;
 

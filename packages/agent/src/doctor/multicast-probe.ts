@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MULTICAST_LISTEN_MS } from './constants.ts';
+import { MULTICAST_LISTEN_MS, MULTICAST_QUESTIONS } from './constants.ts';
 import type { MulticastFacts } from './facts.ts';
 
 const GROUP = '224.0.0.251';
@@ -26,7 +26,7 @@ export function isServiceAnswer(packet: Uint8Array): boolean {
   return bytes.length > 12 && (bytes[2]! & FLAG_RESPONSE) !== 0 && bytes.includes(question.subarray(12, -5));
 }
 
-/** Asks once by multicast on an interface and listens for a while who answers there. */
+/** Asks by multicast on an interface and listens for a while who answers there. */
 export async function probeMulticast(name: string, address: string): Promise<MulticastFacts> {
   const socket = createSocket({ type: 'udp4', reuseAddr: true });
   const question = serviceQuestion();
@@ -45,8 +45,10 @@ export async function probeMulticast(name: string, address: string): Promise<Mul
       socket.setMulticastInterface(address);
       socket.setMulticastLoopback(true);
       socket.setMulticastTTL(255);
-      socket.send(question, PORT, GROUP);
-      await sleep(MULTICAST_LISTEN_MS);
+      for (let asked = 0; asked < MULTICAST_QUESTIONS; asked++) {
+        socket.send(question, PORT, GROUP);
+        await sleep(MULTICAST_LISTEN_MS);
+      }
       return undefined;
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
