@@ -1,44 +1,52 @@
-import { networkInterfaces } from 'node:os';
+import { isIP } from 'node:net';
 import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { DEFAULT_PORT } from './constants.ts';
 import { NetError } from './errors.ts';
+import { type InterfaceAddress, isOnLink } from './interfaces.ts';
 
-/** Interfaces of containers and virtual machines: nobody on the LAN reaches this machine through them. */
-const VIRTUAL_INTERFACE = /^(docker|br-|veth|virbr|vnet|lxc|lxd|cni|flannel|podman|cali|tap)/;
-
-/** Whether the network on this interface is one to meet peers on. */
-export type InterfaceFilter = (name: string) => boolean;
-
-/** Everything but loopback (which is left out by address) and the bridges of containers and virtual machines. */
-export const defaultInterfaceFilter: InterfaceFilter = (name) => !VIRTUAL_INTERFACE.test(name);
-
-/** An IPv4 address of an interface that is up. */
-export interface InterfaceAddress {
-  name: string;
-  address: string;
-  /** Bits of the network part. */
-  prefix: number;
-}
-
-/** IPv4 addresses of the interfaces that are up, are not loopback, and pass the filter. */
-export function lanAddresses(filter: InterfaceFilter): InterfaceAddress[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, infos]) =>
-    (infos ?? [])
-      .filter((info) => info.family === 'IPv4' && !info.internal && filter(name))
-      .map(({ address, cidr }) => ({ name, address, prefix: Number(cidr?.split('/')[1] ?? 32) })),
-  );
-}
-
-/** Of the addresses a node listens on, those a peer can use: without peer id; loopback only where there is nothing else. */
-export function reachableAddresses(listening: readonly Multiaddr[], filter: InterfaceFilter): string[] {
-  const lan = new Set(lanAddresses(filter).map(({ address }) => address));
+/** Of the addresses a node listens on, those that are among `own`, in that order, without peer id. */
+export function reachableAddresses(
+  listening: readonly Multiaddr[],
+  own: readonly InterfaceAddress[],
+): string[] {
   const plain = listening.map((address) => withoutPeerId(address.toString()));
-  const reachable = plain.filter((address) => lan.has(hostOf(address) ?? ''));
-  return reachable.length > 0 ? reachable : plain.filter((address) => /^127\./.test(hostOf(address) ?? ''));
+  return own.flatMap(({ address }) => plain.filter((candidate) => hostOf(candidate) === address));
+}
+
+/** Addresses to name in tickets and records: the reachable ones; loopback only where there is nothing else. */
+export function addressesToTell(listening: readonly Multiaddr[], own: readonly InterfaceAddress[]): string[] {
+  const reachable = reachableAddresses(listening, own);
+  if (reachable.length > 0) return reachable;
+  const plain = listening.map((address) => withoutPeerId(address.toString()));
+  return plain.filter((address) => /^(127\.|::1$)/.test(hostOf(address) ?? ''));
+}
+
+/**
+ * A peer's addresses in the order in which this machine should try them: those in a network of its own first, then those of a family
+ * it has addresses of, then the rest; among equals the order they came in.
+ */
+export function orderForDialing(addresses: readonly string[], own: readonly InterfaceAddress[]): string[] {
+  const rank = (address: string): number => {
+    const host = hostOf(address) ?? '';
+    if (isOnLink(host, own)) return 0;
+    const family = isIP(host);
+    return family === 0 || own.some((at) => at.family === family) ? 1 : 2;
+  };
+  return addresses
+    .map((address) => ({ address, rank: rank(address) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ address }) => address);
 }
 
 /** The IP address at the start of a multiaddr. */
 export function hostOf(address: string): string | undefined {
   return /^\/ip[46]\/([^/]+)\//.exec(address)?.[1];
+}
+
+/** `HOST:PORT` of a multiaddr, as people write it. */
+export function readableAddress(address: string): string {
+  const [, kind, host, , port] = address.split('/');
+  return kind === 'ip6' ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** A multiaddr without `/p2p/…` at its end. */
@@ -58,20 +66,36 @@ export function withPeerId(address: string, peerId: string): string {
   return `${withoutPeerId(address)}/p2p/${peerId}`;
 }
 
+const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?$/;
+
 /**
- * A multiaddr somebody typed, in its canonical form.
+ * An address somebody typed, as a multiaddr in its canonical form: a multiaddr, or a name, an IPv4 address or an IPv6 address, with or
+ * without `:PORT` (an IPv6 address then in brackets); without one, the usual port.
  * @throws {NetError} `NET_BAD_ADDRESS`
  */
 export function parseAddress(text: string): string {
-  const usage = `"${text.slice(0, 100)}" is not an address of a peer: write it like /ip4/192.168.1.10/tcp/4747.`;
+  const usage = `"${text.slice(0, 100)}" is not an address of a peer: write it like 192.168.1.10, ruby.example.org:4747, [fd00::10]:4747 or /ip4/192.168.1.10/tcp/4747.`;
   try {
-    const address = multiaddr(text);
+    const address = multiaddr(text.startsWith('/') ? text : multiaddrOf(text));
     const names = address.getComponents().map(({ name }) => name);
     if (/^(ip4|ip6|dns|dns4|dns6),tcp(,p2p)?$/.test(names.join())) return address.toString();
   } catch (error) {
     throw new NetError('NET_BAD_ADDRESS', usage, { cause: error });
   }
   throw new NetError('NET_BAD_ADDRESS', usage);
+}
+
+/** A host with or without a port, as a multiaddr; the empty string where it is neither. */
+function multiaddrOf(text: string): string {
+  if (isIP(text) === 6) return `/ip6/${text}/tcp/${DEFAULT_PORT}`;
+  const [, bracketed, bare, port = String(DEFAULT_PORT)] =
+    /^(?:\[([^\]]*)\]|([^:[\]/]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (Number(port) < 1 || Number(port) > 65_535) return '';
+  if (bracketed !== undefined) return isIP(bracketed) === 6 ? `/ip6/${bracketed}/tcp/${port}` : '';
+  if (bare === undefined) return '';
+  if (isIP(bare) === 4) return `/ip4/${bare}/tcp/${port}`;
+  // What looks like an IPv4 address but is none is a slip of the finger, not a name.
+  return HOST_NAME.test(bare) && !/^[\d.]+$/.test(bare) ? `/dns/${bare}/tcp/${port}` : '';
 }
 
 /** Whether a peer's word on its own address is one we may dial: IP and TCP, nothing that resolves or relays. */

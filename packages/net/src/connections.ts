@@ -3,6 +3,7 @@ import { gossipProtocol, helloProtocol } from '@mesh/wire';
 import { withoutPeerId } from './addresses.ts';
 import type { Clock } from './clock.ts';
 import { DIAL_TIMEOUT_MS } from './constants.ts';
+import { NetError } from './errors.ts';
 import type { Gossip } from './gossip.ts';
 import type { Greeter } from './greeter.ts';
 import type { Logger } from './logger.ts';
@@ -14,6 +15,8 @@ import type { Switchboard } from './switchboard.ts';
 
 /** What makes connections into sessions. */
 export interface ConnectionsComponents {
+  /** Own peer id. */
+  self: string;
   switchboard: Switchboard;
   greeter: Greeter;
   gossip: Gossip;
@@ -44,10 +47,15 @@ export class Connections {
     });
   }
 
-  /** Dials and says hello; resolves when the session stands. */
+  /** Dials and says hello; resolves when the session stands, or when who answers is this agent itself. */
   async connect(peerId: string | undefined, addresses: readonly string[]): Promise<Connection> {
     const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS);
     const connection = await this.#components.switchboard.dial(peerId, addresses, signal);
+    if (connection.remotePeer.toString() === this.#components.self) {
+      // One list of addresses serves all machines, and this one is among them.
+      connection.abort(new NetError('NET_CLOSED', 'An agent does not talk to itself.'));
+      return connection;
+    }
     await this.greet(connection);
     return connection;
   }

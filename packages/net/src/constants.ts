@@ -67,5 +67,19 @@ export const REMEMBER_DELAY_MS = 5_000;
 export const REDIAL_FIRST_MS = 250;
 export const REDIAL_LAST_MS = 30_000;
 
+/** One address that answers slowly must not keep the next one waiting: it is tried beside it (RFC 8305 calls for 250 ms). */
+export const NEXT_ADDRESS_MS = 250;
+/** A name server that is gone must not use up the time there is for dialling. */
+export const RESOLVE_TIMEOUT_MS = 2_000;
+
+/** How often the machine's addresses are looked at: a look costs a tenth of a millisecond, and nobody minds a second. */
+export const WATCH_INTERVAL_MS = 1_000;
+/** A watch this late means sleep, or a process that was stopped, and not merely a busy machine. */
+export const WOKE_AFTER_MS = 3_000;
+/** Where machines of the LAN were found less than this long ago they still are: no need to ask everybody again. */
+export const LONG_STILL_MS = 60_000;
+/** After sleep or a change of network a member must be heard of this soon: its next ping, and a second for its way. */
+export const PROBE_LIMIT_MS = PING_INTERVAL_MS + 1_000;
+
 /** Largest state file worth reading: the limits above times the size of their entries, with room. */
 export const MAX_STATE_FILE_BYTES = 64 * 1024 * 1024;

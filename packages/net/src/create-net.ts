@@ -1,6 +1,6 @@
-import type { InterfaceFilter } from './addresses.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { loadOrCreateIdentity } from './identity.ts';
+import type { InterfaceRules } from './interfaces.ts';
 import { Libp2pMeshNet } from './libp2p-mesh-net.ts';
 import type { Logger } from './logger.ts';
 import { MembershipStore } from './membership-store.ts';
@@ -15,10 +15,12 @@ export interface NetInit {
   name: string;
   /** TCP port; 0 for any. */
   listenPort?: number;
-  /** Multiaddrs to listen on instead of all IPv4 addresses. */
+  /** Multiaddrs to listen on instead of all addresses. */
   addresses?: string[];
-  discovery: { mdns: boolean; interfaces?: InterfaceFilter };
-  /** Multiaddrs of peers to connect to, with or without a peer id. */
+  discovery: { mdns: boolean };
+  /** Interfaces to meet peers on and to name to them; all but loopback and virtual ones by default. */
+  interfaces?: InterfaceRules;
+  /** Peers to connect to: names, IP addresses, with or without a port, or multiaddrs with or without a peer id. */
   peers: string[];
   agentVersion?: string;
 }

@@ -10,7 +10,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 function dialing(options: { wanted?: boolean } = {}) {
   const clock = new ManualClock();
-  const attempts: { at: number; addresses: string[] }[] = [];
+  const attempts: { at: number; peerId: string | undefined; addresses: string[] }[] = [];
   let reachable = false;
   const connected = new Set<string>();
   const dialer = new Dialer({
@@ -20,7 +20,7 @@ function dialing(options: { wanted?: boolean } = {}) {
     isConnected: (peerId) => connected.has(peerId),
     isWanted: () => options.wanted ?? true,
     connect: async (peerId, addresses) => {
-      attempts.push({ at: clock.monotonic(), addresses });
+      attempts.push({ at: clock.monotonic(), peerId, addresses });
       if (!reachable) throw new Error('nobody there');
       connected.add(peerId ?? 'found');
       return { remotePeer: { toString: () => 'found' } } as Connection;
@@ -95,6 +95,27 @@ describe('dialling', () => {
     held[Symbol.dispose]();
     await run(50);
     expect(attempts).toHaveLength(2);
+  });
+
+  it('says what the last attempt ran into, until one succeeds', async () => {
+    const { dialer, run, reach } = dialing();
+    dialer.know('ann', [ADDRESS]);
+    await run(1_000);
+    expect(dialer.faultOf('ann')).toBe('nobody there');
+    reach();
+    await run(30_000);
+    expect(dialer.faultOf('ann')).toBeUndefined();
+  });
+
+  it('takes whoever answers at an address given by hand, also another one than before', async () => {
+    const { dialer, attempts, connected, run, reach } = dialing();
+    reach();
+    dialer.addManual(ADDRESS);
+    await run(10_000, 500);
+    expect(attempts.map(({ peerId }) => peerId)).toEqual([undefined]);
+    connected.clear();
+    await run(10_000, 500);
+    expect(attempts.map(({ peerId }) => peerId)).toEqual([undefined, undefined]);
   });
 
   it('tries the newest addresses first, and only so many', async () => {

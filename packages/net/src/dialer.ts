@@ -20,11 +20,15 @@ export interface DialerComponents {
 
 interface Target {
   peerId: string | undefined;
+  /** Who answered at an address the user gave without a peer id. It may be somebody else's tomorrow. */
+  metAs: string | undefined;
   /** Without peer id, newest first. */
   addresses: string[];
   /** Given by the user: never forgotten. */
   manual: boolean;
   failures: number;
+  /** Why the last attempt failed. */
+  fault: string | undefined;
   /** Monotonic milliseconds. */
   nextAttempt: number;
   /** The attempt under way. */
@@ -69,6 +73,11 @@ export class Dialer {
     this.#schedule();
   }
 
+  /** Why a peer cannot be reached: what the last attempt ran into. */
+  faultOf(peerId: string): string | undefined {
+    return this.#targets.get(peerId)?.fault;
+  }
+
   /** There is a reason to try now: it was just seen, or just lost. Without a peer: everybody. `delayMs` from now at the earliest. */
   urge(peerId?: string, delayMs = 0): void {
     const at = this.#components.clock.monotonic() + delayMs;
@@ -96,8 +105,8 @@ export class Dialer {
     };
   }
 
-  #isHeld({ peerId, addresses }: Target): boolean {
-    const names = peerId === undefined ? addresses : [peerId, ...addresses];
+  #isHeld({ peerId, metAs, addresses }: Target): boolean {
+    const names = [peerId, metAs, ...addresses].filter((name) => name !== undefined);
     return [...this.#held].some((held) => names.some((name) => held.has(name)));
   }
 
@@ -105,9 +114,11 @@ export class Dialer {
     const known = this.#targets.get(key);
     const target: Target = known ?? {
       peerId,
+      metAs: undefined,
       addresses: [],
       manual: false,
       failures: 0,
+      fault: undefined,
       nextAttempt: this.#components.clock.monotonic(),
       dialing: undefined,
     };
@@ -128,7 +139,8 @@ export class Dialer {
   }
 
   #isDue(target: Target): boolean {
-    const { dialing, peerId, addresses } = target;
+    const { dialing, addresses } = target;
+    const peerId = target.peerId ?? target.metAs;
     if (dialing !== undefined || addresses.length === 0 || this.#isHeld(target)) return false;
     return peerId === undefined || !this.#components.isConnected(peerId);
   }
@@ -154,9 +166,10 @@ export class Dialer {
     const { peerId, addresses } = target;
     try {
       const connection = await connect(peerId, addresses);
-      // From now on known by its peer id; while that one is connected, the address needs no dialling.
-      target.peerId ??= connection.remotePeer.toString();
+      // While that one is connected, the address needs no dialling.
+      target.metAs = connection.remotePeer.toString();
       target.failures = 0;
+      target.fault = undefined;
       target.nextAttempt = clock.monotonic() + REDIAL_FIRST_MS;
     } catch (error) {
       target.failures++;
@@ -164,6 +177,7 @@ export class Dialer {
       target.nextAttempt = clock.monotonic() + pause * (0.75 + random() / 2);
       const level = target.manual && target.failures === 1 ? 'warn' : 'debug';
       const reason = error instanceof Error ? error.message : String(error);
+      target.fault = reason;
       logger[level](
         { peerId, addresses, code: codeOf(error), reason },
         'A peer could not be reached; it is tried again.',

@@ -11,6 +11,8 @@ import type { Strangers } from './strangers.ts';
 export interface DirectoryComponents {
   self: string;
   ownAddresses: () => string[];
+  /** Why a peer cannot be reached. */
+  faultOf: (peerId: string) => string | undefined;
   membership: MembershipStore;
   sessions: Sessions;
   book: RecordBook;
@@ -60,6 +62,7 @@ export class Directory {
     const record = book.get(peerId);
     const known = remembered.get(peerId);
     const lastSeenMs = connected ? clock.now() : (this.#lastSeen.get(peerId) ?? known?.lastSeenMs);
+    const fault = connected ? undefined : this.#components.faultOf(peerId);
     const addresses = self
       ? ownAddresses()
       : [...new Set([...(record?.addresses ?? []), ...(known?.addresses ?? [])])];
@@ -67,6 +70,7 @@ export class Directory {
       ...{ peerId, name, roles: [...roles], self, connected, addresses },
       ...(record === undefined ? {} : { record }),
       ...(lastSeenMs === undefined ? {} : { lastSeenMs }),
+      ...(fault === undefined ? {} : { fault }),
     };
   }
 }

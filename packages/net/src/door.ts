@@ -6,9 +6,6 @@ import { NetError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { Strangers } from './strangers.ts';
 
-/** Expected where a host name is dialled: the connection shows only what it resolved to. Hello tells who it is. */
-const ANYBODY = '*';
-
 /** What the door needs to know. */
 export interface DoorComponents {
   isMember: (peerId: string) => boolean;
@@ -51,13 +48,12 @@ export class Door {
 
   /** Lets dials to a peer id, or to an address whose peer is not known, through until released. */
   expect(peerOrAddress: string): Disposable {
-    const target = peerOrAddress.startsWith('/dns') ? ANYBODY : peerOrAddress;
-    this.#expected.set(target, (this.#expected.get(target) ?? 0) + 1);
+    this.#expected.set(peerOrAddress, (this.#expected.get(peerOrAddress) ?? 0) + 1);
     return {
       [Symbol.dispose]: () => {
-        const left = (this.#expected.get(target) ?? 1) - 1;
-        if (left === 0) this.#expected.delete(target);
-        else this.#expected.set(target, left);
+        const left = (this.#expected.get(peerOrAddress) ?? 1) - 1;
+        if (left === 0) this.#expected.delete(peerOrAddress);
+        else this.#expected.set(peerOrAddress, left);
       },
     };
   }

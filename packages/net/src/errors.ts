@@ -47,3 +47,22 @@ export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
 }
+
+const DIAL_FAULTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'no agent listens there',
+  EHOSTUNREACH: 'no machine answers there',
+  ENETUNREACH: 'there is no route to it',
+  ENOTFOUND: 'its name has no address',
+  EAI_AGAIN: 'its name has no address',
+  ECONNRESET: 'it hung up',
+  ETIMEDOUT: 'no answer',
+};
+
+/** What the failure of dialling one address means, in a few words. */
+export function dialFault(error: unknown): string {
+  if (!(error instanceof Error)) return error === undefined ? 'not tried any more' : String(error);
+  const text = `${codeOf(error) ?? ''} ${error.name} ${error.message}`;
+  const known = Object.keys(DIAL_FAULTS).find((code) => text.includes(code));
+  if (known !== undefined) return DIAL_FAULTS[known]!;
+  return /timeout|abort/i.test(text) ? 'no answer' : error.message;
+}

@@ -1,6 +1,6 @@
 import type { GossipMessage, NodeRecord, SignedEnvelope } from '@mesh/wire';
 import type { Clock, Timer } from './clock.ts';
-import { PING_INTERVAL_MS, SILENCE_LIMIT_MS } from './constants.ts';
+import { PING_INTERVAL_MS, PROBE_LIMIT_MS, SILENCE_LIMIT_MS } from './constants.ts';
 import { codeOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { RecordBook } from './record-book.ts';
@@ -35,6 +35,7 @@ export class Gossip {
   #tick: Timer | undefined;
   #tickDue = 0;
   #linksTimer: Timer | undefined;
+  #probeTimer: Timer | undefined;
 
   constructor(components: GossipComponents) {
     this.#components = components;
@@ -48,6 +49,30 @@ export class Gossip {
     this.#tick?.cancel();
     this.#linksTimer?.cancel();
     this.#linksTimer = undefined;
+    this.#probeTimer?.cancel();
+  }
+
+  /** Sends a sign of life on every session at once: one whose peer has given it up ends by that. */
+  greetAll(): void {
+    for (const session of this.#components.sessions.all()) session.ping();
+  }
+
+  /** There is reason to doubt every session: those whose peers are not heard of soon end. */
+  probe(): void {
+    const { sessions, clock, logger } = this.#components;
+    const since = clock.monotonic();
+    const doubted = sessions.all();
+    this.greetAll();
+    this.#probeTimer?.cancel();
+    this.#probeTimer = clock.after(PROBE_LIMIT_MS, () => {
+      // Late itself, it proves nothing.
+      if (clock.monotonic() - since > PROBE_LIMIT_MS + PING_INTERVAL_MS) return;
+      for (const session of doubted) {
+        if (session.lastHeard > since) continue;
+        logger.info({ peerId: session.peerId }, 'A connection did not outlive a change of the network.');
+        sessions.end(session, 'silent');
+      }
+    });
   }
 
   /** Converses on a session until it ends. */

@@ -16,7 +16,9 @@ export interface GreeterComponents {
   clock: Clock;
   logger: Logger;
   /** What we say of ourselves. */
-  introduce: () => Omit<Hello, 'version' | 'meshId' | 'membership'>;
+  introduce: () => Omit<Hello, 'version' | 'meshId' | 'membership' | 'only'>;
+  /** Whether there is a session with a peer. */
+  isConnected: (peerId: string) => boolean;
   /** Membership records came with a hello. */
   merge: (records: Hello['membership']) => void;
   /** Both sides said hello: run the session to its end. */
@@ -51,7 +53,8 @@ export class Greeter {
       const toldMembership = this.#components.membership.state;
       const channel = await openChannel(connection, helloProtocol, logger, { signal });
       signal.addEventListener('abort', () => channel.abort(timedOut()));
-      await channel.send(this.#ownHello());
+      const only = !this.#components.isConnected(connection.remotePeer.toString());
+      await channel.send({ ...this.#ownHello(), only });
       await channel.end();
       const hello = await channel.receive();
       if (hello === undefined) throw timedOut();

@@ -1,6 +1,6 @@
 /** libp2p: identity, discovery, membership, gossip of capability and load, typed channels with real back-pressure. */
 
-export { defaultInterfaceFilter, type InterfaceFilter, parseAddress } from './addresses.ts';
+export { parseAddress } from './addresses.ts';
 export type { Channel } from './channel.ts';
 export { type Clock, systemClock, type Timer } from './clock.ts';
 export { createNet, type NetComponents, type NetInit } from './create-net.ts';
@@ -15,6 +15,13 @@ export {
   publicKeyOfPeerId,
   verifyWith,
 } from './identity.ts';
+export {
+  type AddressFacts,
+  type InterfaceAddress,
+  type InterfaceFacts,
+  type InterfaceRules,
+  usableAddresses,
+} from './interfaces.ts';
 export { type Logger, type LogMethod, silentLogger } from './logger.ts';
 export type { Certificate, Removal, Role } from './membership/records.ts';
 export type {
@@ -26,3 +33,4 @@ export type {
   ProtocolHandler,
   StrangerView,
 } from './mesh-net.ts';
+export { readInterfaces } from './read-interfaces.ts';

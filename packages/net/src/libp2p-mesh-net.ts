@@ -1,9 +1,9 @@
 import { joinProtocol, type NodeRecord, type ProtocolDefinition } from '@mesh/wire';
 import {
-  defaultInterfaceFilter,
+  addressesToTell,
   hostOf,
-  type InterfaceFilter,
   isPlainAddress,
+  orderForDialing,
   parseAddress,
   reachableAddresses,
   withPeerId,
@@ -11,7 +11,7 @@ import {
 import type { Channel } from './channel.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Connections } from './connections.ts';
-import { DEFAULT_PORT, RENEW_INTERVAL_MS } from './constants.ts';
+import { DEFAULT_PORT, LONG_STILL_MS, RENEW_INTERVAL_MS } from './constants.ts';
 import type { NetInit } from './create-net.ts';
 import { Dialer } from './dialer.ts';
 import { Directory } from './directory.ts';
@@ -20,6 +20,7 @@ import { NetError } from './errors.ts';
 import { Gossip } from './gossip.ts';
 import { Greeter } from './greeter.ts';
 import type { Identity } from './identity.ts';
+import { isOnLink, usableAddresses } from './interfaces.ts';
 import { Joining } from './joining.ts';
 import type { Logger } from './logger.ts';
 import { MdnsDiscovery } from './mdns/discovery.ts';
@@ -28,11 +29,13 @@ import type { MembershipStore } from './membership-store.ts';
 import type { MemberView, MeshNet, NetEvents, OwnRecord, ProtocolHandler, StrangerView } from './mesh-net.ts';
 import { RecordPublisher } from './own-record.ts';
 import { openChannel } from './protocol-streams.ts';
+import { readInterfaces } from './read-interfaces.ts';
 import { RecordBook, signNodeRecord } from './record-book.ts';
 import type { RememberedPeers } from './remembered-peers.ts';
 import { Roster } from './roster.ts';
 import { Sessions } from './sessions.ts';
 import { Strangers } from './strangers.ts';
+import { Surroundings, type SurroundingsChange } from './surroundings.ts';
 import { Switchboard } from './switchboard.ts';
 
 /** What the parts of the network share. */
@@ -55,7 +58,7 @@ export class Libp2pMeshNet implements MeshNet {
   readonly #init: NetInit;
   readonly #parts: Parts;
   readonly #switchboard: Switchboard;
-  readonly #interfaces: InterfaceFilter;
+  readonly #surroundings: Surroundings;
   readonly #strangers: Strangers;
   readonly #book = new RecordBook();
   readonly #directory: Directory;
@@ -70,14 +73,20 @@ export class Libp2pMeshNet implements MeshNet {
   readonly #roster: Roster;
   #renewing: Timer | undefined;
 
-  private constructor(init: NetInit, parts: Parts, switchboard: Switchboard, strangers: Strangers) {
+  private constructor(
+    init: NetInit,
+    parts: Parts,
+    switchboard: Switchboard,
+    strangers: Strangers,
+    surroundings: Surroundings,
+  ) {
     const { clock, logger, identity, membership, remembered } = parts;
     this.#init = init;
     this.#parts = parts;
     this.#switchboard = switchboard;
     this.#strangers = strangers;
     this.identity = identity;
-    this.#interfaces = init.discovery.interfaces ?? defaultInterfaceFilter;
+    this.#surroundings = surroundings;
     this.events = new Emitter<NetEvents>((error, event) => {
       logger.error({ error, event }, 'A listener of the network failed.');
     });
@@ -128,12 +137,14 @@ export class Libp2pMeshNet implements MeshNet {
         agentVersion: init.agentVersion ?? '0.0.0',
         incarnation,
       }),
+      isConnected: (peerId) => this.#sessions.primary(peerId) !== undefined,
       merge: (records) => this.#roster.merge(records),
       onSession: (session) => this.#connections.run(session),
     });
     const shared = { sessions: this.#sessions, membership, remembered, clock };
     this.#connections = new Connections({
       ...shared,
+      self: identity.peerId,
       switchboard,
       greeter: this.#greeter,
       gossip: this.#gossip,
@@ -143,6 +154,7 @@ export class Libp2pMeshNet implements MeshNet {
       ...shared,
       self: identity.peerId,
       ownAddresses: () => this.#plainAddresses(),
+      faultOf: (peerId) => this.#dialer.faultOf(peerId),
       book: this.#book,
       strangers,
     });
@@ -177,12 +189,15 @@ export class Libp2pMeshNet implements MeshNet {
     if (init.discovery.mdns) {
       this.#mdns = new MdnsDiscovery({
         peerId: identity.peerId,
-        interfaces: this.#interfaces,
         clock,
         logger,
         random: parts.random,
-        announcement: () => ({ meshId: membership.meshId, addresses: this.#plainAddresses() }),
+        announcement: (network) => ({
+          meshId: membership.meshId,
+          addresses: reachableAddresses(switchboard.listening(), network),
+        }),
         onPeer: (peer) => this.#discovered(peer.peerId, peer.addresses.filter(isPlainAddress), peer.meshId),
+        onGoodbye: (peerId) => strangers.left(peerId),
       });
     }
   }
@@ -192,9 +207,18 @@ export class Libp2pMeshNet implements MeshNet {
     const { identity, membership, clock, logger } = parts;
     const strangers = new Strangers(clock);
     const invitations = { isOpen: () => false };
-    const listen = init.addresses ?? [`/ip4/0.0.0.0/tcp/${init.listenPort ?? DEFAULT_PORT}`];
+    const moved = { tell: (_change: SurroundingsChange): void => undefined };
+    const surroundings = new Surroundings({
+      clock,
+      look: () => usableAddresses(readInterfaces(), init.interfaces),
+      onChange: (change) => moved.tell(change),
+    });
     const switchboard = await Switchboard.create(
-      { identity, listen },
+      {
+        identity,
+        listen: init.addresses ?? everywhere(init.listenPort ?? DEFAULT_PORT),
+        order: (addresses) => orderForDialing(addresses, surroundings.addresses),
+      },
       {
         isMember: (peerId) => membership.members().has(peerId),
         isInvitationOpen: () => invitations.isOpen(),
@@ -203,7 +227,8 @@ export class Libp2pMeshNet implements MeshNet {
         logger,
       },
     );
-    const net = new Libp2pMeshNet(init, parts, switchboard, strangers);
+    const net = new Libp2pMeshNet(init, parts, switchboard, strangers, surroundings);
+    moved.tell = (change) => net.#moved(change);
     invitations.isOpen = () => net.#joining.isInvitationOpen();
     return net;
   }
@@ -229,11 +254,13 @@ export class Libp2pMeshNet implements MeshNet {
     this.#gossip.start();
     this.#publisher.start();
     this.#dialer.start();
-    this.#mdns?.start();
+    this.#mdns?.update(this.#surroundings.addresses);
+    this.#surroundings.start();
   }
 
   async stop(): Promise<void> {
     this.#renewing?.cancel();
+    this.#surroundings.stop();
     this.#dialer.stop();
     this.#publisher.stop();
     this.#gossip.stop();
@@ -373,7 +400,34 @@ export class Libp2pMeshNet implements MeshNet {
     this.#dialer.urge(peerId, this.identity.peerId > peerId ? POLITE_DELAY_MS : 0);
   }
 
-  #plainAddresses(): string[] {
-    return reachableAddresses(this.#switchboard.listening(), this.#interfaces);
+  /** The machine woke, or is in another network: whatever was true of connections need not be. */
+  #moved({ addresses, sleptMs, stoodStillMs }: SurroundingsChange): void {
+    const { logger } = this.#parts;
+    logger.info({ addresses, sleptMs, stoodStillMs }, 'This machine woke, or its network changed.');
+    const now = this.#surroundings.addresses;
+    this.#mdns?.update(now);
+    // With no network at all nothing can be done, and a cable that comes back soon finds connections as they were.
+    if (now.length === 0) return;
+    for (const session of this.#sessions.all()) {
+      const host = hostOf(session.connection.remoteAddr.toString());
+      if (host !== undefined && isOnLink(host, addresses?.gone ?? [])) this.#sessions.end(session, 'closed');
+    }
+    if (addresses !== undefined) this.#publisher.refresh();
+    if (addresses !== undefined || sleptMs !== undefined) this.#gossip.probe();
+    else this.#gossip.greetAll();
+    if (addresses !== undefined || sleptMs !== undefined || (stoodStillMs ?? 0) > LONG_STILL_MS) {
+      this.#mdns?.refresh();
+    }
+    this.#dialer.urge();
   }
+
+  #plainAddresses(): string[] {
+    return addressesToTell(this.#switchboard.listening(), this.#surroundings.addresses);
+  }
+}
+
+/** Multiaddrs for all addresses of all families this machine has. */
+function everywhere(port: number): string[] {
+  const hasIpv6 = readInterfaces().some(({ addresses }) => addresses.some(({ family }) => family === 6));
+  return [`/ip4/0.0.0.0/tcp/${port}`, ...(hasIpv6 ? [`/ip6/::/tcp/${port}`] : [])];
 }

@@ -19,6 +19,8 @@ export interface MemberView {
   lastSeenMs?: number;
   /** Multiaddrs it was reached at or says it listens on. */
   addresses: string[];
+  /** Of a member that is not connected: why not, as far as the last attempt to reach it tells. */
+  fault?: string;
 }
 
 /** A peer seen on the LAN, or turned away at the door, that is no member. */

@@ -1,4 +1,4 @@
-import { HELLO_TIMEOUT_MS, STALE_CONNECTION_MS } from './constants.ts';
+import { DIAL_TIMEOUT_MS, HELLO_TIMEOUT_MS, STALE_CONNECTION_MS } from './constants.ts';
 import { NetError } from './errors.ts';
 import type { DownReason } from './mesh-net.ts';
 import type { Session } from './session.ts';
@@ -30,8 +30,10 @@ export class Sessions {
     const existing = this.#byPeer.get(peerId) ?? [];
     const restarted = existing.some(({ hello }) => hello.incarnation !== session.hello.incarnation);
     for (const old of [...existing]) {
-      // A peer that dials anew and was not heard of lately has lost the old connection: we are the last to notice.
-      if (!restarted && now - old.lastHeard < STALE_CONNECTION_MS) continue;
+      // A peer that dials anew and was not heard of lately has lost the old connection: we are the last to notice. So it is where it
+      // says that it has no other and has not dialled while we did.
+      const lost = session.hello.only === true && now - old.since >= DIAL_TIMEOUT_MS;
+      if (!restarted && !lost && now - old.lastHeard < STALE_CONNECTION_MS) continue;
       if (restarted) this.end(old, 'restarted');
       else this.#dropQuietly(old);
     }

@@ -27,6 +27,11 @@ export class Strangers {
     return known === undefined;
   }
 
+  /** It says that it leaves. */
+  left(peerId: string): void {
+    this.#seen.delete(peerId);
+  }
+
   list(): StrangerView[] {
     const since = this.#clock.now() - STRANGER_MEMORY_MS;
     return [...this.#seen.values()].filter(({ lastSeenMs }) => lastSeenMs >= since);

@@ -1,19 +1,24 @@
 import type { Connection, Libp2p } from '@libp2p/interface';
 import type { ProtocolDefinition } from '@mesh/wire';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { withPeerId } from './addresses.ts';
+import { readableAddress } from './addresses.ts';
 import type { Channel } from './channel.ts';
+import { NEXT_ADDRESS_MS } from './constants.ts';
 import { Door, type DoorComponents } from './door.ts';
-import { NetError } from './errors.ts';
+import { dialFault, NetError } from './errors.ts';
+import { firstOf } from './first-of.ts';
 import type { Identity } from './identity.ts';
 import { createNode } from './node.ts';
 import { answerStream } from './protocol-streams.ts';
+import { resolveNames } from './resolve-names.ts';
 
 /** How the switchboard is set up. */
 export interface SwitchboardInit {
   identity: Identity;
   /** Multiaddrs to listen on. */
   listen: string[];
+  /** A peer's addresses, those most likely to answer first. */
+  order: (addresses: readonly string[]) => string[];
 }
 
 /** Told of connections. */
@@ -105,7 +110,8 @@ export class Switchboard {
   }
 
   /**
-   * Dials a peer, or whoever is at the addresses; always a new connection.
+   * Dials a peer, or whoever is at the addresses; always a new connection. Names are resolved anew; addresses are tried in the order
+   * of their promise, each beside those that are slow to answer.
    * @throws {NetError} `NET_NOT_CONNECTED`
    */
   async dial(
@@ -114,23 +120,33 @@ export class Switchboard {
     signal: AbortSignal,
   ): Promise<Connection> {
     if (addresses.length === 0) throw new NetError('NET_NOT_CONNECTED', 'No address of the peer is known.');
-    const expected = (peerId === undefined ? addresses : [peerId]).map((target) => this.#door.expect(target));
+    let tried: string[] = [];
     try {
-      const targets = addresses.map((address) =>
-        multiaddr(peerId === undefined ? address : withPeerId(address, peerId)),
-      );
-      return await this.#node.dial(targets, { signal, force: true });
+      tried = this.#init.order(await resolveNames(addresses));
+      return await firstOf(tried, (address, over) => this.#dialAt(peerId, address, over), {
+        staggerMs: NEXT_ADDRESS_MS,
+        signal,
+        drop: (connection) => connection.abort(new NetError('NET_CLOSED', 'Another address was faster.')),
+      });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new NetError(
-        'NET_NOT_CONNECTED',
-        `Nobody we may talk to answers at ${addresses.join(', ')} (${reason}).`,
-        {
-          cause: error,
-        },
-      );
-    } finally {
-      for (const expectation of expected) expectation[Symbol.dispose]();
+      const faults =
+        error instanceof AggregateError
+          ? tried.map((at, index) => `${readableAddress(at)}: ${dialFault(error.errors[index])}`)
+          : [dialFault(error)];
+      throw new NetError('NET_NOT_CONNECTED', `Nobody we may talk to answers (${faults.join('; ')}).`, {
+        cause: error,
+      });
     }
+  }
+
+  /** Without the peer id: libp2p joins all dials of one peer into one, which tries one address after the other. */
+  async #dialAt(peerId: string | undefined, address: string, signal: AbortSignal): Promise<Connection> {
+    using _ = this.#door.expect(peerId ?? address);
+    const connection = await this.#node.dial(multiaddr(address), { signal, force: true });
+    const found = connection.remotePeer.toString();
+    if (peerId === undefined || found === peerId) return connection;
+    const error = new NetError('NET_NOT_CONNECTED', `another machine, ${found}, answers there`);
+    connection.abort(error);
+    throw error;
   }
 }

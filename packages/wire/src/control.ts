@@ -119,6 +119,8 @@ export const peerViewSchema = v.object({
   emulated: v.optional(v.record(v.string(), v.number())),
   /** Why it takes nobody else's work at the moment. */
   closed: v.optional(v.string()),
+  /** Why it is not connected: what the last attempt to reach it from here ran into. */
+  fault: v.optional(v.string()),
   /** RFC 3339, or null where this agent never saw it. */
   lastSeen: v.nullable(v.string()),
 });

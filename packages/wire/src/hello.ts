@@ -20,6 +20,8 @@ export const helloSchema = v.object({
   /** When this run of the agent began (wall-clock milliseconds): a peer that comes back with another one was restarted. */
   incarnation: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   membership: membershipRecordsSchema,
+  /** Said by who dials: it has no other connection with the listener, whatever that believes. */
+  only: v.optional(v.boolean()),
 });
 export type Hello = v.InferOutput<typeof helloSchema>;
 

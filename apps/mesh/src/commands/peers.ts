@@ -44,6 +44,11 @@ export function peersText(value: ControlResult<'peers'>, nowMs: number, style: S
     lines.push('', 'Take no builds of others now:');
     lines.push(...closed.map((member) => `  ${safeLine(`${member.name}: ${member.closed}`, false)}`));
   }
+  const faulty = members.filter((member) => member.fault !== undefined);
+  if (faulty.length > 0) {
+    lines.push('', 'Cannot be reached from this machine:');
+    lines.push(...faulty.map((member) => `  ${safeLine(`${member.name}: ${member.fault}`, false)}`));
+  }
   if (value.strangers.length > 0) {
     lines.push('', 'Not members of this mesh (add one: `mesh invite` here, `mesh join` there):');
     lines.push(...value.strangers.map((stranger) => `  ${strangerText(stranger, nowMs)}`));

@@ -123,6 +123,7 @@ export class ControlHandler {
           ...optional('tags', record?.tags),
           ...optional('emulated', record?.emulated),
           ...optional('closed', record?.closed),
+          ...optional('fault', member.fault),
           lastSeen: member.lastSeenMs === undefined ? null : new Date(member.lastSeenMs).toISOString(),
         };
       }),

@@ -27,6 +27,7 @@ if (reason !== undefined && process.env.CI !== undefined)
 class Host {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly heard: Announcement[] = [];
+  readonly left: string[] = [];
   self = '';
   errors = '';
 
@@ -37,8 +38,9 @@ class Host {
       this.errors += data.toString();
     });
     createInterface(this.#child.stdout).on('line', (line) => {
-      const message = JSON.parse(line) as Announcement | { self: string };
+      const message = JSON.parse(line) as Announcement | { self: string } | { goodbye: string };
       if ('self' in message) this.self = message.self;
+      else if ('goodbye' in message) this.left.push(message.goodbye);
       else this.heard.push(message);
     });
   }
@@ -72,13 +74,13 @@ class Host {
 }
 
 /** A cable between two hosts. */
-function connect(a: [Host, string, string], b: [Host, string, string]): void {
+function connect(a: [Host, string, string], b: [Host, string, string], prefix = 24): void {
   const [left, leftName] = a;
   const [right, rightName] = b;
   left.ip('link', 'add', leftName, 'type', 'veth', 'peer', 'name', rightName, 'netns', String(right.pid));
   for (const [host, name, address] of [a, b]) {
-    host.ip('address', 'add', `${address}/24`, 'dev', name);
     host.ip('link', 'set', name, 'up');
+    host.ip('address', 'add', `${address}/${prefix}`, 'dev', name, ...(prefix === 64 ? ['nodad'] : []));
   }
 }
 
@@ -119,6 +121,22 @@ describe.skipIf(reason !== undefined)(
         undefined,
       ]);
       expect(JSON.stringify(hosts.map(({ heard }) => heard))).not.toContain('127.0.0.1');
+    });
+
+    it('finds peers where there is IPv6 alone, and hears them leave', async () => {
+      const [first, second] = [new Host(), new Host()];
+      hosts.push(first, second);
+      await Promise.all(hosts.map((host) => host.ready()));
+      connect([first, 'eth0', 'fd00:7::1'], [second, 'eth0', 'fd00:7::2'], 64);
+      first.discover();
+      second.discover();
+      await until(
+        'both hear each other',
+        () => first.hears(second) !== undefined && second.hears(first) !== undefined,
+      );
+      expect(first.hears(second)?.addresses).toEqual(['/ip6/fd00:7::2/tcp/4747']);
+      await second.stop();
+      await until('its goodbye is heard', () => first.left.includes(second.self));
     });
 
     it('finds a peer that comes later at once, and one on an interface that comes later', async () => {

@@ -1,13 +1,14 @@
-import type { RemoteInfo } from 'node:dgram';
-import { BlockList } from 'node:net';
+import { createSocket, type RemoteInfo } from 'node:dgram';
 import type { Answer } from 'dns-packet';
 import multicastDns from 'multicast-dns';
-import { hostOf, type InterfaceAddress } from '../addresses.ts';
+import { hostOf } from '../addresses.ts';
 import type { Clock, Timer } from '../clock.ts';
+import { type InterfaceAddress, isOnLink } from '../interfaces.ts';
 import { answerDelay, MIN_ANSWER_INTERVAL_MS, pauseBeforeQuery } from './pacing.ts';
 import {
   type Announcement,
   decodeAnnouncements,
+  decodeGoodbyes,
   encodeAnnouncement,
   SERVICE,
   TTL_SECONDS,
@@ -22,7 +23,10 @@ const MAX_HEARD = 256;
 
 /** What a link needs. */
 export interface LinkInit {
+  /** Where to multicast: the interface, and one of its addresses of the family to speak. */
   at: InterfaceAddress;
+  /** All addresses of that interface, of both families. */
+  network: readonly InterfaceAddress[];
   /** Instance name of our announcement: random, of letters and digits. */
   instance: string;
   clock: Clock;
@@ -30,15 +34,16 @@ export interface LinkInit {
   /** What to announce now. */
   announcement: () => Announcement;
   onPeer: (peer: Announcement) => void;
+  /** Somebody takes leave. */
+  onGoodbye: (peerId: string) => void;
   /** The socket cannot be used (any more). */
   onFailure: (error: Error) => void;
 }
 
-/** Discovery on one interface: a socket of its own, which sends there and nowhere else. */
+/** Discovery on one interface, over IPv4 or IPv6: a socket of its own, which sends there and nowhere else. */
 export class MdnsLink {
   readonly #init: LinkInit;
   readonly #socket: multicastDns.MulticastDNS;
-  readonly #subnet = new BlockList();
   /** Instance names heard, and when (monotonic milliseconds). */
   readonly #heard = new Map<string, number>();
   #queries = 0;
@@ -49,9 +54,7 @@ export class MdnsLink {
 
   constructor(init: LinkInit) {
     this.#init = init;
-    const { address, prefix } = init.at;
-    this.#subnet.addSubnet(address, prefix, 'ipv4');
-    this.#socket = multicastDns({ interface: address, bind: '0.0.0.0', reuseAddr: true });
+    this.#socket = openSocket(init.at);
     this.#socket.on('error', (error: Error) => init.onFailure(error));
     // Undecodable packets of others, and interfaces that went away before they were re-scanned.
     this.#socket.on('warning', () => undefined);
@@ -68,11 +71,18 @@ export class MdnsLink {
     this.#scheduleQuery();
   }
 
-  close(): Promise<void> {
+  /** @param goodbye whether to tell the others, who then need not find out */
+  async close({ goodbye = false } = {}): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     this.#queryTimer?.cancel();
     this.#answerTimer?.cancel();
-    return new Promise((resolve) => this.#socket.destroy(resolve));
+    const { announcement, instance } = this.#init;
+    const peer = announcement();
+    if (goodbye && Number.isFinite(this.#announcedAt)) {
+      await new Promise((resolve) => this.#socket.respond(encodeAnnouncement(instance, peer, 0), resolve));
+    }
+    await new Promise<void>((resolve) => this.#socket.destroy(resolve));
   }
 
   #scheduleQuery(): void {
@@ -129,17 +139,21 @@ export class MdnsLink {
 
   #heardResponse(answers: readonly Answer[], from: RemoteInfo): void {
     if (!this.#isOnLink(from)) return;
-    const { onPeer, announcement, clock } = this.#init;
+    const { onPeer, onGoodbye, announcement, network, clock } = this.#init;
     const own = announcement().peerId;
+    for (const { name, peerId } of decodeGoodbyes(answers)) {
+      // Whoever never came cannot leave; and our own packets come back to us.
+      if (this.#heard.delete(name) && peerId !== own) onGoodbye(peerId);
+    }
     const names = answers.flatMap((answer) =>
-      answer.type === 'PTR' && answer.name === SERVICE ? [String(answer.data)] : [],
+      answer.type === 'PTR' && answer.name === SERVICE && answer.ttl !== 0 ? [String(answer.data)] : [],
     );
     for (const peer of decodeAnnouncements(answers)) {
       if (peer.peerId === own) continue;
       // Somebody new does not know us yet either, and shall not wait for its next question.
       if (names.some((name) => !this.#heard.has(name))) this.#answerSoon();
       // Nobody's packet shall make us call machines beyond the link it came from.
-      const addresses = peer.addresses.filter((address) => this.#subnet.check(hostOf(address) ?? '', 'ipv4'));
+      const addresses = peer.addresses.filter((address) => isOnLink(hostOf(address) ?? '', network));
       if (addresses.length > 0) onPeer({ ...peer, addresses });
     }
     for (const name of names.slice(0, MAX_KNOWN_ANSWERS)) {
@@ -151,6 +165,20 @@ export class MdnsLink {
 
   /** A socket bound to the port hears all interfaces; only this one's packets are ours to answer. */
   #isOnLink({ address }: RemoteInfo): boolean {
-    return this.#subnet.check(address, 'ipv4');
+    const { at, network } = this.#init;
+    const [host = '', zone] = address.split('%');
+    return zone === undefined ? isOnLink(host, network) : zone === at.name;
   }
+}
+
+/** The multicast group of mDNS over IPv6 (RFC 6762 §3). */
+const IPV6_GROUP = 'ff02::fb';
+const PORT = 5353;
+
+function openSocket({ family, name, address }: InterfaceAddress): multicastDns.MulticastDNS {
+  if (family === 4) return multicastDns({ interface: address, bind: '0.0.0.0', reuseAddr: true });
+  // Of its own making: shared with nobody's IPv4, which has a socket for itself.
+  const socket = createSocket({ type: 'udp6', reuseAddr: true, ipv6Only: true });
+  const options = { type: 'udp6', ip: IPV6_GROUP, port: PORT, interface: `::%${name}`, bind: '::' } as const;
+  return multicastDns({ ...options, socket });
 }

@@ -2,7 +2,7 @@ import type { Answer } from 'dns-packet';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { generateIdentity } from '../identity.ts';
-import { decodeAnnouncements, encodeAnnouncement, SERVICE } from './packet.ts';
+import { decodeAnnouncements, decodeGoodbyes, encodeAnnouncement, SERVICE } from './packet.ts';
 
 const { peerId } = generateIdentity();
 const meshId = generateIdentity().peerId;
@@ -15,6 +15,14 @@ describe('announcements', () => {
   it('are understood by those who make them', () => {
     const peer = { peerId, addresses: ['/ip4/10.0.0.1/tcp/4747', '/ip4/10.1.0.1/tcp/4747'], meshId };
     expect(decodeAnnouncements(encodeAnnouncement('x', peer))).toEqual([peer]);
+  });
+
+  it('with no time left are a goodbye and nothing else', () => {
+    const peer = { peerId, addresses: ['/ip4/10.0.0.1/tcp/4747'], meshId };
+    const goodbye = encodeAnnouncement('x', peer, 0);
+    expect(decodeAnnouncements(goodbye)).toEqual([]);
+    expect(decodeGoodbyes(goodbye)).toEqual([{ name: `x.${SERVICE}`, peerId }]);
+    expect(decodeGoodbyes(encodeAnnouncement('x', peer))).toEqual([]);
   });
 
   it('of other libp2p programs are understood, without a mesh', () => {

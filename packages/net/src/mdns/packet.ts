@@ -21,20 +21,20 @@ export interface Announcement {
   meshId?: string;
 }
 
-/** The answers that announce a peer under `instance`. */
-export function encodeAnnouncement(instance: string, peer: Announcement): Answer[] {
+/** The answers that announce a peer under `instance`; with no `ttl` left they take leave (RFC 6762 §10.1). */
+export function encodeAnnouncement(instance: string, peer: Announcement, ttl = TTL_SECONDS): Answer[] {
   const name = `${instance}.${SERVICE}`;
   const strings = peer.addresses
     .slice(0, MAX_ADDRESSES_PER_PEER)
     .map((address) => `dnsaddr=${withPeerId(address, peer.peerId)}`);
   if (peer.meshId !== undefined) strings.push(`mesh=${peer.meshId}`);
   return [
-    { name: SERVICE, type: 'PTR', class: 'IN', ttl: TTL_SECONDS, data: name },
+    { name: SERVICE, type: 'PTR', class: 'IN', ttl, data: name },
     {
       name,
       type: 'TXT',
       class: 'IN',
-      ttl: TTL_SECONDS,
+      ttl,
       data: strings.filter((s) => Buffer.byteLength(s) <= MAX_TXT_STRING_BYTES),
     },
   ];
@@ -42,12 +42,31 @@ export function encodeAnnouncement(instance: string, peer: Announcement): Answer
 
 /** The peers a response announces; whatever is malformed is left out. */
 export function decodeAnnouncements(answers: readonly Answer[]): Announcement[] {
+  return announced(answers, (ttl) => ttl > 0).map(({ peer }) => peer);
+}
+
+/** Who takes leave in a response, and under which instance name. */
+export function decodeGoodbyes(answers: readonly Answer[]): { name: string; peerId: string }[] {
+  return announced(answers, (ttl) => ttl === 0).map(({ name, peer }) => ({ name, peerId: peer.peerId }));
+}
+
+function announced(
+  answers: readonly Answer[],
+  isWanted: (ttl: number) => boolean,
+): { name: string; peer: Announcement }[] {
   const instances = new Set(
-    answers.filter((a): a is StringAnswer => a.type === 'PTR' && a.name === SERVICE).map(({ data }) => data),
+    answers
+      .filter(
+        (a): a is StringAnswer => a.type === 'PTR' && a.name === SERVICE && isWanted(a.ttl ?? TTL_SECONDS),
+      )
+      .map(({ data }) => data),
   );
   return answers
     .filter((a): a is TxtAnswer => a.type === 'TXT' && instances.has(a.name))
-    .flatMap((txt) => decodeTxt(txt) ?? []);
+    .flatMap((txt) => {
+      const peer = decodeTxt(txt);
+      return peer === undefined ? [] : [{ name: txt.name, peer }];
+    });
 }
 
 function decodeTxt({ data }: TxtAnswer): Announcement | undefined {

@@ -4,10 +4,12 @@
  */
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
-import { lanAddresses } from '../addresses.ts';
 import { systemClock } from '../clock.ts';
 import { generateIdentity } from '../identity.ts';
+import { usableAddresses } from '../interfaces.ts';
 import { silentLogger } from '../logger.ts';
+import { readInterfaces } from '../read-interfaces.ts';
+import { Surroundings } from '../surroundings.ts';
 import { MdnsDiscovery } from './discovery.ts';
 
 if (Object.keys(networkInterfaces()).some((name) => name !== 'lo')) {
@@ -15,23 +17,31 @@ if (Object.keys(networkInterfaces()).some((name) => name !== 'lo')) {
 }
 
 const { peerId } = generateIdentity();
-const everything = () => true;
 console.log(JSON.stringify({ self: peerId }));
 await once(process.stdin, 'data');
 
 const discovery = new MdnsDiscovery({
   peerId,
-  interfaces: everything,
   clock: systemClock,
   logger: silentLogger,
   random: Math.random,
-  announcement: () => ({
+  announcement: (network) => ({
     meshId: peerId,
-    addresses: lanAddresses(everything).map(({ address }) => `/ip4/${address}/tcp/4747`),
+    addresses: network.map(({ family, address }) => `/ip${family}/${address}/tcp/4747`),
   }),
   onPeer: (peer) => console.log(JSON.stringify(peer)),
+  onGoodbye: (peer) => console.log(JSON.stringify({ goodbye: peer })),
 });
-discovery.start();
+const surroundings = new Surroundings({
+  clock: systemClock,
+  look: () => usableAddresses(readInterfaces()),
+  onChange: () => discovery.update(surroundings.addresses),
+});
+surroundings.start();
+discovery.update(surroundings.addresses);
 process.stdin.on('end', () => {
+  surroundings.stop();
   void discovery.stop();
 });
+// Nothing else keeps it alive: timers of the system's clock do not.
+process.stdin.resume();
