@@ -230,6 +230,23 @@ export class Host {
     await this.#bridge.setLink(this.#port, state);
   }
 
+  /** Puts its cable into another LAN of the lab, apart from the first, until it is next booted. Addresses stay as they are. */
+  async moveTo(lan: string): Promise<void> {
+    await this.#bridge.move(this.#port, lan);
+  }
+
+  /** Gives it a further network card, `device`, with a cable to a LAN, until it is next booted. It is down and has no address. */
+  async addCard(device: string, lan: string): Promise<void> {
+    await this.#bridge.addCable(lan, `${this.#port}-${device}`, this.pid, device);
+  }
+
+  /** Sets the addresses of one of its devices (`10.1.0.2/24`, `fd00::2/64`), instead of those it has, and switches it on. */
+  async setAddresses(device: string, ...addresses: readonly string[]): Promise<void> {
+    const script =
+      'd=$1; shift; ip address flush dev "$d" scope global; ip link set "$d" up; for a; do case $a in *:*) ip address add "$a" dev "$d" nodad;; *) ip address add "$a" dev "$d";; esac; done';
+    await this.exec(['sh', '-ec', script, 'sh', device, ...addresses]);
+  }
+
   /** Stops all its processes where they stand: connections stay open and silent. Returns when all have stopped. */
   async freeze(): Promise<void> {
     await until(`the freezing of ${this.name}`, DOWN_TIMEOUT_MS, () => {

@@ -29,6 +29,12 @@ const PARTITION = `set -e
 ${PORT_FUNCTIONS}
 b=$1; shift; bridge "$b"; for port; do join "$(uplink "$port")" "$b"; done`;
 
+const ADD_CABLE = `set -e
+${PORT_FUNCTIONS}
+ip link del "$2" 2>/dev/null || true
+ip link add "$2" type veth peer name "$4" netns "/proc/$3/ns/net"
+bridge "$1"; join "$2" "$1"`;
+
 const SPOIL = `set -e
 ${PORT_FUNCTIONS}
 n=\${1#p} b=$(master "$1"); bridge "s$n"; join "a$n" "s$n"; join "b$n" "\${b:-br0}"; join "$1" "s$n"`;
@@ -41,6 +47,12 @@ b=$(master "b$n" 2>/dev/null)
 ip link del "a$n" 2>/dev/null || true
 ip link del "b$n" 2>/dev/null || true
 join "$1" "\${b:-br0}"; ip link del "s$n"`;
+
+/** The bridge that is a LAN of this name; device names are short. */
+function bridgeOf(lan: string): string {
+  if (/^[a-z0-9]{1,8}$/.test(lan)) return `lan-${lan}`;
+  throw new LabError('LAB_BAD_OPTIONS', `"${lan}" is no name for a LAN: use up to 8 of a-z and 0-9.`);
+}
 
 /** The bridge of a lab, seen from its supervisor: where the cables of all hosts end. */
 export class Bridge {
@@ -91,6 +103,16 @@ export class Bridge {
   /** Joins each group of ports by a bridge of its own: nothing passes between groups, not even a refusal. */
   async partition(groups: readonly (readonly string[])[]): Promise<void> {
     for (const [number, ports] of groups.entries()) await this.#shell(PARTITION, `br${number}`, ...ports);
+  }
+
+  /** Puts a cable's end into another LAN, which is made if there is none of this name yet. */
+  async move(port: string, lan: string): Promise<void> {
+    await this.#shell(PARTITION, bridgeOf(lan), port);
+  }
+
+  /** A further cable, from a LAN to a new device of the host whose init is `pid`. */
+  async addCable(lan: string, port: string, pid: number, device: string): Promise<void> {
+    await this.#shell(ADD_CABLE, bridgeOf(lan), port, String(pid), device);
   }
 
   async #shell(script: string, ...args: string[]): Promise<void> {
