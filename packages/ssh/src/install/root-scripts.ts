@@ -89,10 +89,21 @@ ${own}
 chmod 711 ${STATE_DIR}`;
 }
 
-/** Writes nix.conf, and has nix-daemon read it. An empty text takes the file away: nobody but us wrote it. */
+/**
+ * Writes nix.conf, and has nix-daemon read it; where that fails the file is as it was, so that the next run does not take it for done.
+ * An empty text takes the file away: nobody but us wrote it.
+ */
 export function nixConfScript(path: string, text: string, service: Service): string {
-  const write = text === '' ? `rm -f ${shellQuote(path)}` : writeFile(path, text);
-  return `${write}\n${restartDaemonScript(service)}`;
+  const [conf, before] = [shellQuote(path), shellQuote(`${path}.mesh-before`)];
+  return `[ ! -e ${conf} ] || cp -p ${conf} ${before}
+${text === '' ? `rm -f ${conf}` : writeFile(path, text)}
+if (
+${restartDaemonScript(service)}
+); then rm -f ${before}; else
+  if [ -e ${before} ]; then mv -f ${before} ${conf}; else rm -f ${conf}; fi
+  echo 'nix-daemon could not be restarted' >&2
+  exit 1
+fi`;
 }
 
 function restartDaemonScript(service: Service): string {
