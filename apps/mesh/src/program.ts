@@ -3,6 +3,7 @@ import type { BuildFlags } from './build/options.ts';
 import { joinPairs, LOG_FORMATS } from './build/options.ts';
 import type { AgentFlags } from './commands/agent.ts';
 import type { CacheWarmFlags } from './commands/cache-warm.ts';
+import type { ConfigFlags } from './commands/config.ts';
 import type { InstallFlags } from './commands/install.ts';
 import type { CommonFlags } from './commands/io.ts';
 import type { PauseFlags } from './commands/pause.ts';
@@ -100,7 +101,9 @@ export function createProgram(version: string): Command {
     .option('--json', 'for programs')
     .action(async (flags: JsonFlags) => (await import('./commands/doctor.ts')).doctor(flags, version));
   addInstall(command('install <hosts...>', 'put an agent on machines by SSH, and make them members'));
-  addCache(command('cache', 'the binary cache of this machine, and what members hold'));
+  // Without options: a group would take those of its commands for its own.
+  addCache(program.command('cache').description('the binary cache of this machine, and what members hold'));
+  addConfig(program.command('config').description('the settings of an agent (docs/configuration.md)'));
   return program;
 }
 
@@ -212,6 +215,38 @@ function addCache(cache: Command): void {
     .action(async (flags: CommonFlags & { nixos?: boolean }) =>
       (await import('./commands/cache.ts')).cacheTrust(flags),
     );
+}
+
+function addConfig(config: Command): void {
+  const command = (usage: string, description: string) =>
+    config
+      .command(usage)
+      .description(description)
+      .option('--system', "of the machine's agent, in /var/lib/mesh")
+      .option('--user', 'of your own agent')
+      .option('--state-dir <dir>', 'of the agent with its state there (MESH_STATE_DIR)')
+      .option('--json', 'for programs')
+      .option('-v, --verbose', 'say more');
+  const load = () => import('./commands/config.ts');
+  config.helpCommand(false);
+  command('get <key>', 'print the value in force of a key, or of a section').action(
+    async (key: string, flags: ConfigFlags) => (await load()).configGet(key, flags),
+  );
+  command('set <key> <value...>', 'set a key: JSON or a bare word; several values make a list').action(
+    async (key: string, values: string[], flags: ConfigFlags) => (await load()).configSet(key, values, flags),
+  );
+  command('unset <key>', 'take a key out of the file').action(async (key: string, flags: ConfigFlags) =>
+    (await load()).configUnset(key, flags),
+  );
+  command('list', 'every key, its value in force, and where that is set').action(async (flags: ConfigFlags) =>
+    (await load()).configList(flags),
+  );
+  command('edit', 'open the file in $EDITOR; written when it is right').action(async (flags: ConfigFlags) =>
+    (await import('./commands/config-edit.ts')).configEdit(flags),
+  );
+  command('schema', 'print the JSON Schema of the file').action(async () =>
+    (await load()).configSchemaText(),
+  );
 }
 
 /** Parses and runs. `argv` is without node and script. Throws `CliError` for wrong usage, and what the command throws. */
