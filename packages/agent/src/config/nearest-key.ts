@@ -9,10 +9,15 @@ export function nearestKey(wrong: string, keys: readonly string[]): string | und
   const lastName = (path: string): string => path.slice(path.lastIndexOf('.') + 1).toLowerCase();
   const namesakes = keys.filter((key) => lastName(key) === lastName(wrong));
   const candidates = namesakes.length > 0 ? namesakes : keys;
-  let nearest: { key: string; distance: number } | undefined;
+  let nearest: { key: string; distance: number; whole: number } | undefined;
   for (const key of candidates) {
-    const distance = Math.min(editDistance(wrong, key), editDistance(lastName(wrong), lastName(key)));
-    if (nearest === undefined || distance < nearest.distance) nearest = { key, distance };
+    const whole = editDistance(wrong, key);
+    const distance = Math.min(whole, editDistance(lastName(wrong), lastName(key)));
+    const nearer =
+      nearest === undefined ||
+      distance < nearest.distance ||
+      (distance === nearest.distance && whole < nearest.whole);
+    if (nearer) nearest = { key, distance, whole };
   }
   if (nearest === undefined) return undefined;
   const limit = Math.max(1, Math.floor(lastName(wrong).length * TOLERATED_SHARE));
