@@ -4,7 +4,7 @@ import { buildDerivationAnswer, errorMessage, failureOf, keyedResults } from './
 import { readBuildDerivation, readBuildPaths } from './client-requests.ts';
 import type { ClientBuildResult, ClientHandlers, ClientSettings, ClientTalk } from './handlers.ts';
 import type { AgreedHandshake } from './handshake.ts';
-import { MergedResults } from './merged-results.ts';
+import { mergeResults } from './merge-results.ts';
 
 /** What becomes of a request that a handler was asked about. */
 export type Outcome =
@@ -13,7 +13,11 @@ export type Outcome =
   /** Is answered with these bytes. */
   | { readonly type: 'answer'; readonly bytes: Buffer }
   /** This goes to the real daemon, and its answer back through `merge`. */
-  | { readonly type: 'ask-for-the-rest'; readonly request: Buffer; readonly merge: MergedResults };
+  | {
+      readonly type: 'ask-for-the-rest';
+      readonly request: Buffer;
+      readonly merge: (answer: Buffer) => Buffer;
+    };
 
 const PASS: Outcome = { type: 'pass' };
 
@@ -61,6 +65,6 @@ function withResults(
   return {
     type: 'ask-for-the-rest',
     request: new WireWriter().u64(Operation.BuildPathsWithResults).strings(rest).u64(0).take(),
-    merge: new MergedResults(answered.size, bytes),
+    merge: (answer) => mergeResults(answer, answered.size, bytes),
   };
 }

@@ -6,8 +6,8 @@
 export const MAX_PASSING_STRING_BYTES = 1024 ** 3;
 /** Longest frame that passes: Nix sends 64 KiB. */
 export const MAX_FRAME_BYTES = 1024 ** 3;
-/** Most strings of one list: see MAX_ITEMS of the client's side; pairs and quadruples count their members. */
-export const MAX_PASSING_STRINGS = 10_000_000;
+/** Most items of one list: several times the paths of the largest stores known. */
+export const MAX_PASSING_ITEMS = 10_000_000;
 /** A handshake has some ten numbers and a few names of features. */
 export const MAX_HANDSHAKE_BYTES = 16 * 1024;
 /**
@@ -21,3 +21,13 @@ export const MAX_AHEAD_BYTES = 64 * 1024;
 export const MAX_TALK_BYTES = 4 * 1024 * 1024;
 /** A client that takes nothing for this long after the end of a connection is not waited for any more. */
 export const LINGER_MS = 10_000;
+
+/** Path infos asked for ahead of a client that walks over a closure: on their way at once, and kept at most. */
+export const MAX_INFOS_ON_WAY = 32;
+export const MAX_INFOS_KEPT = 1024;
+/** A path info that long is not kept, and none after it. */
+export const MAX_INFOS_BYTES = 4 * 1024 * 1024;
+/** Paths remembered as asked for in one walk; closures of whole systems have some ten thousand. */
+export const MAX_WALKED_PATHS = 100_000;
+/** What was asked for ahead answers no question after this: what is said of a path is never older. */
+export const INFO_KEPT_MS = 1_000;

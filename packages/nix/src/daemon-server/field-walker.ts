@@ -1,30 +1,45 @@
 import type { NixError } from '../errors.ts';
-import { MAX_FRAME_BYTES, MAX_PASSING_STRING_BYTES, MAX_PASSING_STRINGS } from './constants.ts';
+import { NarParser } from '../nar-parser.ts';
+import { MAX_FRAME_BYTES, MAX_PASSING_ITEMS, MAX_PASSING_STRING_BYTES } from './constants.ts';
 
 /**
- * One thing in a message of the worker protocol: a number, a string, a list whose items are `each` strings, frames up to the
- * empty one, the fields of an activity, or the traces of an error.
+ * One thing in a message of the worker protocol: a number, a string, frames up to the empty one, a NAR, a field of an activity
+ * (its type, then a number or a string), a list with the layout of its items, or what is there where the number before it is not 0.
  */
-export type Field = 'number' | 'string' | 'frames' | 'activity-fields' | 'traces' | { readonly each: number };
+export type Field =
+  | 'number'
+  | 'string'
+  | 'frames'
+  | 'nar'
+  | 'activity-field'
+  | { readonly each: Layout }
+  | { readonly optional: Layout };
 export type Layout = readonly Field[];
+
+/** A layout that is being walked over, and how often it comes yet. */
+interface Level {
+  readonly layout: Layout;
+  next: number;
+  left: number;
+}
+
+const NUMBER: Layout = ['number'];
+const STRING: Layout = ['string'];
 
 /**
  * Finds where values end in a stream that is cut anywhere, keeping nothing of them but the last plain number.
- * A number is 8 bytes little-endian; a string is its length, its bytes and zeros to a multiple of 8.
+ * A number is 8 bytes little-endian; a string is its length, its bytes and zeros to a multiple of 8; a frame has no zeros.
  */
 export class FieldWalker {
-  /** The last number of the layout itself; inexact from 2^53 on. */
+  /** The last number; inexact from 2^53 on. */
   value = 0;
   readonly #violation: (what: string) => NixError;
   readonly #cut = Buffer.alloc(8);
   #cutBytes = 0;
-  #layout: Layout = [];
-  #next = 0;
+  #levels: Level[] = [];
   #skip = 0;
-  #strings = 0;
   #frames = false;
-  #activityFields = 0;
-  #traces = 0;
+  #nar: NarParser | undefined;
   #number = 0;
 
   /** @param violation makes the error for what nothing real sends */
@@ -34,26 +49,19 @@ export class FieldWalker {
 
   /** Starts over, at the first byte of the layout's first field. */
   begin(layout: Layout): void {
-    this.#layout = layout;
-    this.#next = 0;
+    this.#levels = [];
+    this.#push(layout, 1);
   }
 
   /** Everything of the layout has been walked over. */
   get done(): boolean {
-    return (
-      this.#next === this.#layout.length &&
-      this.#skip === 0 &&
-      this.#strings === 0 &&
-      !this.#frames &&
-      this.#activityFields === 0 &&
-      this.#traces === 0
-    );
+    return this.#levels.length === 0 && this.#skip === 0 && !this.#frames && this.#nar === undefined;
   }
 
   /**
    * Walks on from `at` to the layout's end or the chunk's.
    * @returns where it stopped
-   * @throws NixError for a length that is beyond the limits
+   * @throws NixError for a length that is beyond the limits, NIX_BAD_NAR
    */
   walk(chunk: Buffer, at: number): number {
     for (;;) {
@@ -63,60 +71,69 @@ export class FieldWalker {
         at += step;
         if (this.#skip > 0) return at;
       }
-      const field = this.#due();
-      if (field === undefined) return at;
+      if (this.#nar !== undefined) {
+        at += this.#nar.push(chunk.subarray(at));
+        if (!this.#nar.done) return at;
+        this.#nar = undefined;
+      }
+      if (!this.#frames) {
+        const level = this.#levels.at(-1);
+        if (level === undefined) return at;
+        if (level.layout[level.next] === 'nar') {
+          this.#nar = new NarParser();
+          this.#advance(level);
+          continue;
+        }
+      }
       const after = this.#readNumber(chunk, at);
       if (after === -1) return chunk.length;
       at = after;
-      this.#take(field);
+      if (this.#frames) this.#takeFrame();
+      else this.#take(this.#levels.at(-1)!);
     }
   }
 
-  /** What the next number is for. */
-  #due(): Field | 'field-type' | 'trace' | undefined {
-    if (this.#strings > 0) return 'string';
-    if (this.#frames) return 'frames';
-    if (this.#activityFields > 0) return 'field-type';
-    if (this.#traces > 0) return 'trace';
-    return this.#layout[this.#next];
-  }
-
-  #take(due: Field | 'field-type' | 'trace'): void {
+  #take(level: Level): void {
+    const field = level.layout[level.next]!;
     const number = this.#number;
-    if (due === 'string') {
-      if (this.#strings > 0) this.#strings -= 1;
-      else this.#next += 1;
-      this.#skip = this.#padded(number);
-    } else if (due === 'number') {
-      this.#next += 1;
+    this.#advance(level);
+    if (field === 'string') {
+      if (number > MAX_PASSING_STRING_BYTES) throw this.#violation(`a string of ${number} bytes`);
+      this.#skip = number + ((8 - (number % 8)) % 8);
+    } else if (field === 'number') {
       this.value = number;
-    } else if (due === 'frames') {
-      if (number > MAX_FRAME_BYTES) throw this.#violation(`a frame of ${number} bytes`);
-      if (!this.#frames) this.#next += 1;
-      this.#frames = number > 0;
-      this.#skip = number;
-    } else if (due === 'field-type') {
-      this.#activityFields -= 1;
-      if (number === 0) this.#skip = 8;
-      else if (number === 1) this.#strings = 1;
-      else throw this.#violation(`a field of the unknown type ${number}`);
-    } else if (due === 'trace') {
-      this.#traces -= 1;
-      if (number !== 0) throw this.#violation('an error with a source position');
-      this.#strings = 1;
-    } else {
-      const strings = number * (typeof due === 'object' ? due.each : 1);
-      if (strings > MAX_PASSING_STRINGS) throw this.#violation(`a list of ${number} items`);
-      this.#next += 1;
-      if (due === 'activity-fields') this.#activityFields = number;
-      else if (due === 'traces') this.#traces = number;
-      else this.#strings = strings;
+    } else if (field === 'frames') {
+      this.#takeFrame();
+    } else if (field === 'activity-field') {
+      if (number > 1) throw this.#violation(`a field of the unknown type ${number}`);
+      this.#push(number === 0 ? NUMBER : STRING, 1);
+    } else if (typeof field === 'object') {
+      this.value = number;
+      if ('optional' in field) this.#push(field.optional, number === 0 ? 0 : 1);
+      else {
+        if (number > MAX_PASSING_ITEMS) throw this.#violation(`a list of ${number} items`);
+        this.#push(field.each, number);
+      }
     }
   }
 
-  #padded(length: number): number {
-    if (length > MAX_PASSING_STRING_BYTES) throw this.#violation(`a string of ${length} bytes`);
-    return length + ((8 - (length % 8)) % 8);
+  #takeFrame(): void {
+    if (this.#number > MAX_FRAME_BYTES) throw this.#violation(`a frame of ${this.#number} bytes`);
+    this.#frames = this.#number > 0;
+    this.#skip = this.#number;
+  }
+
+  /** Levels at their end are never kept, so that an empty stack is the end. */
+  #push(layout: Layout, times: number): void {
+    if (times > 0 && layout.length > 0) this.#levels.push({ layout, next: 0, left: times });
+  }
+
+  #advance(level: Level): void {
+    level.next += 1;
+    if (level.next < level.layout.length) return;
+    level.next = 0;
+    level.left -= 1;
+    if (level.left === 0) this.#levels.pop();
   }
 
   /** @returns where the number ends, or -1 where the chunk ends first */

@@ -23,7 +23,12 @@ export interface AgreedHandshake {
 /** How far a handshake has come; `clientBytes` is how many of the client's bytes belong to it for certain. */
 export type HandshakeProgress =
   | { readonly type: 'going-on'; readonly clientBytes: number }
-  | { readonly type: 'agreed'; readonly clientBytes: number; readonly handshake: AgreedHandshake }
+  | {
+      readonly type: 'agreed';
+      readonly clientBytes: number;
+      readonly daemonBytes: number;
+      readonly handshake: AgreedHandshake;
+    }
   /** Not what is followed here: everything is to pass as it comes. */
   | { readonly type: 'not-followed'; readonly reason: string };
 
@@ -63,7 +68,12 @@ export function followHandshake(fromClient: Buffer, fromDaemon: Buffer): Handsha
     if (unknown !== undefined) return notFollowed(`the unknown protocol feature ${JSON.stringify(unknown)}`);
     daemon.string();
     const trust = minor >= MINOR_WITH_TRUST ? (TRUST[daemon.u64()] ?? 'unknown') : 'unknown';
-    return { type: 'agreed', clientBytes: client.at, handshake: { minor, features, trust } };
+    return {
+      type: 'agreed',
+      clientBytes: client.at,
+      daemonBytes: daemon.at,
+      handshake: { minor, features, trust },
+    };
   } catch (error) {
     if (error instanceof BytesEnd) return { type: 'going-on', clientBytes: certain };
     throw error;

@@ -1,17 +1,20 @@
 import { Message } from '../daemon/constants.ts';
 import type { NixError } from '../errors.ts';
-import { FieldWalker, type Layout } from './field-walker.ts';
+import { type Field, FieldWalker, type Layout } from './field-walker.ts';
 
 const KIND: Layout = ['number'];
+const FIELDS: Field = { each: ['activity-field'] };
+/** Each with a position, which is always 0, and its text. */
+const TRACES: Field = { each: ['number', 'string'] };
 
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map<number, Layout>([
   [Message.Next, ['string']],
   [Message.Read, ['number']],
   [Message.Write, ['string']],
-  [Message.StartActivity, ['number', 'number', 'number', 'string', 'activity-fields', 'number']],
+  [Message.StartActivity, ['number', 'number', 'number', 'string', FIELDS, 'number']],
   [Message.StopActivity, ['number']],
-  [Message.Result, ['number', 'number', 'activity-fields']],
-  [Message.Error, ['string', 'number', 'string', 'string', 'number', 'traces']],
+  [Message.Result, ['number', 'number', FIELDS]],
+  [Message.Error, ['string', 'number', 'string', 'string', 'number', TRACES]],
 ]);
 
 /** Finds the end of what a daemon tells before an answer (the "stderr loop"), in a stream that is cut anywhere. */

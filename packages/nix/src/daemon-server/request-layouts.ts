@@ -1,14 +1,14 @@
 import { FEATURE_DELETE_REFERRERS, FEATURE_REALISATION_WITH_PATH, Operation } from '../daemon/constants.ts';
-import type { Layout } from './field-walker.ts';
+import type { Field, Layout } from './field-walker.ts';
 
-const PATHS = { each: 1 } as const;
-const PAIRS = { each: 2 } as const;
-const OUTPUTS = { each: 4 } as const;
+const PATHS: Field = { each: ['string'] };
+const PAIRS: Field = { each: ['string', 'string'] };
+const OUTPUTS: Field = { each: ['string', 'string', 'string', 'string'] };
 
 const ONE_STRING: Layout = ['string'];
 const NOTHING: Layout = [];
 /** deriver, NAR hash, references, registration time, NAR size, ultimate, signatures, content address */
-const PATH_INFO: Layout = ['string', 'string', PATHS, 'number', 'number', 'number', PATHS, 'string'];
+export const PATH_INFO: Layout = ['string', 'string', PATHS, 'number', 'number', 'number', PATHS, 'string'];
 
 /** What follows the operation's number, as protocols 1.34 to 1.38 without features have it. */
 const LAYOUTS: ReadonlyMap<number, Layout> = new Map<number, Layout>([

@@ -1,40 +1,35 @@
 import type { Duplex } from 'node:stream';
 import { CLOSE_TIMEOUT_MS, Operation } from '../daemon/constants.ts';
-import { WireWriter } from '../daemon/wire-writer.ts';
 import { NixError } from '../errors.ts';
+import { answerLayout } from './answer-layouts.ts';
+import { AnswerStream } from './answer-stream.ts';
 import { errorMessage, lastMessage, pathInfoAnswer } from './answers.ts';
 import { askForBuild, type Outcome } from './build-requests.ts';
 import { readPath, readSetOptions, UNSAID_SETTINGS } from './client-requests.ts';
 import { ClientTalkWriter } from './client-talk.ts';
-import { LINGER_MS, MAX_AHEAD_BYTES, MAX_HELD_BYTES } from './constants.ts';
-import { FieldWalker, type Layout } from './field-walker.ts';
+import { LINGER_MS, MAX_AHEAD_BYTES } from './constants.ts';
 import type { ClientSettings } from './handlers.ts';
 import { type AgreedHandshake, followHandshake } from './handshake.ts';
-import type { MergedResults } from './merged-results.ts';
+import { PathInfoQuestions } from './path-info-questions.ts';
 import { requestLayout } from './request-layouts.ts';
+import { RequestStream } from './request-stream.ts';
 import type { ServeDaemonClientInit } from './serve-daemon-client.ts';
 
-/** What comes next from the client; `serving`: nothing, because a handler works for it. */
-type Phase = 'handshake' | 'operation' | 'request' | 'serving' | 'raw' | 'over';
-
-const OPERATION: Layout = ['number'];
+/** `serving`: a handler works for the client; `raw`: everything passes as it comes. */
+type Phase = 'handshake' | 'requests' | 'serving' | 'raw' | 'over';
 
 /** One client and its connection to the real daemon. */
 export class ServedConnection {
   readonly #client: Duplex;
   readonly #daemon: Duplex;
   readonly #init: ServeDaemonClientInit;
-  readonly #walker = new FieldWalker(clientError);
+  readonly #requests: RequestStream;
+  readonly #answers = new AnswerStream((bytes) => this.#toClient(bytes));
+  #pathInfos: PathInfoQuestions | undefined;
   #phase: Phase = 'handshake';
   #heard = { client: Buffer.alloc(0), daemon: Buffer.alloc(0), passed: 0 };
   #handshake: AgreedHandshake = { minor: 0, features: new Set(), trust: 'unknown' };
   #settings: ClientSettings = UNSAID_SETTINGS;
-  #operation = 0;
-  /** The request's bytes so far where it is held: until its operation is known, or whole. */
-  #held: WireWriter | undefined;
-  /** The daemon said something after the last request that passed; a client that does not wait for answers is not served. */
-  #answered = true;
-  #merge: MergedResults | undefined;
   #ahead: Buffer[] = [];
   #aheadBytes = 0;
   #serving: AbortController | undefined;
@@ -45,6 +40,16 @@ export class ServedConnection {
     this.#init = init;
     this.#client = init.client;
     this.#daemon = daemon;
+    this.#requests = new RequestStream(
+      {
+        layout: (operation) => requestLayout(operation, this.#handshake.features),
+        isHeld: (operation) => this.#isHeld(operation),
+        passes: (operation) => this.#passes(operation),
+        whole: (operation, request) => this.#whole(operation, request),
+        write: (bytes) => this.#toDaemon(bytes),
+      },
+      clientError,
+    );
   }
 
   /** Resolves when both sides are closed. */
@@ -70,18 +75,12 @@ export class ServedConnection {
   }
 
   #fromDaemon(chunk: Buffer): void {
-    this.#answered = true;
     if (this.#phase === 'handshake') {
       this.#heard.daemon = Buffer.concat([this.#heard.daemon, chunk]);
       this.#toClient(chunk);
       this.#shakeHands();
-    } else if (this.#merge !== undefined) {
-      const { bytes, done } = this.#merge.push(chunk);
-      if (done) this.#merge = undefined;
-      this.#toClient(bytes);
-    } else {
-      this.#toClient(chunk);
-    }
+    } else if (this.#pathInfos === undefined) this.#toClient(chunk);
+    else this.#answers.push(chunk);
   }
 
   #fromClient(chunk: Buffer): void {
@@ -89,9 +88,8 @@ export class ServedConnection {
       case 'raw':
         this.#toDaemon(chunk);
         break;
-      case 'operation':
-      case 'request':
-        this.#requests(chunk);
+      case 'requests':
+        this.#follow(chunk);
         break;
       case 'handshake':
         this.#heard.client = Buffer.concat([this.#heard.client, chunk]);
@@ -117,58 +115,34 @@ export class ServedConnection {
       return;
     }
     this.#handshake = progress.handshake;
-    this.#phase = 'operation';
-    this.#walker.begin(OPERATION);
+    this.#phase = 'requests';
+    this.#pathInfos = new PathInfoQuestions(
+      this.#answers,
+      { toDaemon: (bytes) => this.#toDaemon(bytes), toClient: (bytes) => this.#toClient(bytes) },
+      progress.handshake,
+    );
     this.#heard = { client: Buffer.alloc(0), daemon: Buffer.alloc(0), passed: 0 };
-    if (certain < heard.client.length) this.#requests(heard.client.subarray(certain));
+    // The handshake ends with messages; what came of them is with the client already.
+    this.#answers.expect({ layout: [], toClient: true });
+    this.#answers.skip(heard.daemon.subarray(progress.daemonBytes));
+    this.#follow(heard.client.subarray(certain));
   }
 
-  /** Walks over requests. What need not be held goes on at once, in as large pieces as it comes. */
-  #requests(chunk: Buffer): void {
-    let from = 0;
-    for (let at = 0; at < chunk.length; ) {
-      if (this.#phase === 'operation') {
-        const start = at;
-        at = this.#walker.walk(chunk, at);
-        if (!this.#walker.done) {
-          if (start > from) this.#toDaemon(chunk.subarray(from, start));
-          this.#hold(chunk.subarray(start));
-          return;
-        }
-        this.#operation = this.#walker.value;
-        const layout = requestLayout(this.#operation, this.#handshake.features);
-        if (layout === undefined) {
-          this.#release();
-          this.#toDaemon(chunk.subarray(from));
-          this.#passThrough(`operation ${this.#operation} is not known`);
-          return;
-        }
-        this.#phase = 'request';
-        this.#walker.begin(layout);
-        if (this.#isHeld(this.#operation)) {
-          if (start > from) this.#toDaemon(chunk.subarray(from, start));
-          this.#hold(chunk.subarray(start, at));
-          from = at;
-        } else this.#release();
-      }
-      const start = at;
-      if (!this.#walker.done) at = this.#walker.walk(chunk, at);
-      if (this.#held !== undefined) {
-        this.#hold(chunk.subarray(start, at));
-        from = at;
-      }
-      if (!this.#walker.done) break;
-      this.#phase = 'operation';
-      this.#walker.begin(OPERATION);
-      const request = this.#held?.take();
-      this.#held = undefined;
-      if (request === undefined) this.#answered = false;
-      else if (this.#whole(request)) {
-        this.#keep(chunk.subarray(at));
-        return;
-      }
+  #follow(chunk: Buffer): void {
+    const taken = this.#requests.push(chunk);
+    const rest = chunk.subarray(taken);
+    if (this.#phase === 'serving') this.#keep(rest);
+    else if (taken < chunk.length || this.#requests.lost !== undefined) {
+      this.#answers.expect({ layout: undefined, toClient: true });
+      this.#passThrough(`operation ${this.#requests.lost} is not known`);
+      if (rest.length > 0) this.#toDaemon(rest);
     }
-    if (from < chunk.length) this.#toDaemon(chunk.subarray(from));
+  }
+
+  /** A request goes to the daemon, whose answer comes after those it owes. */
+  #passes(operation: number): void {
+    if (operation !== Operation.IsValidPath) this.#pathInfos?.end();
+    this.#answers.expect({ layout: answerLayout(operation, this.#handshake), toClient: true });
   }
 
   #isHeld(operation: number): boolean {
@@ -182,7 +156,7 @@ export class ServedConnection {
       case Operation.BuildDerivation:
         return handlers.buildDerivation !== undefined;
       case Operation.QueryPathInfo:
-        return handlers.queryPathInfo !== undefined;
+        return true;
       case Operation.NarFromPath:
         return handlers.narFromPath !== undefined;
       default:
@@ -190,32 +164,25 @@ export class ServedConnection {
     }
   }
 
-  #hold(bytes: Buffer): void {
-    this.#held ??= new WireWriter();
-    this.#held.raw(bytes);
-    if (this.#held.length > MAX_HELD_BYTES) this.#release();
-  }
-
-  #release(): void {
-    const held = this.#held?.take();
-    this.#held = undefined;
-    if (held !== undefined) this.#toDaemon(held);
-  }
-
   /** @returns whether a handler works on it, so that the requests after it have to wait */
-  #whole(request: Buffer): boolean {
-    if (this.#operation === Operation.SetOptions) this.#settings = readSetOptions(request);
-    else if (this.#answered) {
+  #whole(operation: number, request: Buffer): boolean {
+    if (operation === Operation.QueryPathInfo && this.#init.handlers.queryPathInfo === undefined) {
+      this.#pathInfos?.ask(request);
+      return false;
+    }
+    if (operation === Operation.SetOptions) this.#settings = readSetOptions(request);
+    // A client that does not wait for answers is served by the daemon alone, which keeps their order.
+    else if (!this.#answers.isClientWaiting && this.#pathInfos?.isClientWaiting === false) {
       this.#phase = 'serving';
-      void this.#serve(request);
+      void this.#serve(operation, request);
       return true;
     }
+    this.#passes(operation);
     this.#toDaemon(request);
-    this.#answered = false;
     return false;
   }
 
-  async #serve(request: Buffer): Promise<void> {
+  async #serve(operation: number, request: Buffer): Promise<void> {
     const serving = new AbortController();
     this.#serving = serving;
     const client = this.#client;
@@ -230,7 +197,7 @@ export class ServedConnection {
     );
     let outcome: Outcome | 'written';
     try {
-      outcome = await this.#ask(request, talk);
+      outcome = await this.#ask(operation, request, talk);
     } catch (error) {
       outcome = {
         type: 'answer',
@@ -241,14 +208,14 @@ export class ServedConnection {
     if (this.#phase !== 'serving') return;
     talk.end();
     this.#guarded(() => {
-      if (outcome !== 'written') this.#conclude(request, outcome);
+      if (outcome !== 'written') this.#conclude(operation, request, outcome);
       this.#goOn();
     });
   }
 
-  #ask(request: Buffer, talk: ClientTalkWriter): Promise<Outcome | 'written'> {
-    if (this.#operation === Operation.QueryPathInfo) return this.#askForPathInfo(request);
-    if (this.#operation === Operation.NarFromPath) return this.#askForNar(request);
+  #ask(operation: number, request: Buffer, talk: ClientTalkWriter): Promise<Outcome | 'written'> {
+    if (operation === Operation.QueryPathInfo) return this.#askForPathInfo(request);
+    if (operation === Operation.NarFromPath) return this.#askForNar(request);
     return askForBuild(request, this.#init.handlers, talk, this.#settings, this.#handshake);
   }
 
@@ -283,14 +250,24 @@ export class ServedConnection {
     }
   }
 
-  #conclude(request: Buffer, outcome: Outcome): void {
-    if (outcome.type === 'answer') {
-      this.#toClient(outcome.bytes);
-      return;
+  #conclude(operation: number, request: Buffer, outcome: Outcome): void {
+    switch (outcome.type) {
+      case 'answer':
+        this.#toClient(outcome.bytes);
+        break;
+      case 'pass':
+        this.#passes(operation);
+        this.#toDaemon(request);
+        break;
+      case 'ask-for-the-rest':
+        this.#pathInfos?.end();
+        this.#answers.expect({
+          layout: answerLayout(operation, this.#handshake),
+          toClient: false,
+          whole: (answer) => this.#toClient(outcome.merge(answer)),
+        });
+        this.#toDaemon(outcome.request);
     }
-    this.#answered = false;
-    if (outcome.type === 'ask-for-the-rest') this.#merge = outcome.merge;
-    this.#toDaemon(outcome.type === 'pass' ? request : outcome.request);
   }
 
   #keep(chunk: Buffer): void {
@@ -302,12 +279,12 @@ export class ServedConnection {
   }
 
   #goOn(): void {
-    this.#phase = 'operation';
+    this.#phase = 'requests';
     const ahead = Buffer.concat(this.#ahead);
     this.#ahead = [];
     this.#aheadBytes = 0;
     if (!this.#daemon.writableNeedDrain) this.#client.resume();
-    if (ahead.length > 0) this.#requests(ahead);
+    if (ahead.length > 0) this.#follow(ahead);
   }
 
   #passThrough(reason: string): void {
