@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RESERVED_VARIABLES, variableOf } from './environment.ts';
 import { leafKeys, schemaAt, valueAt, withValueAt } from './key-paths.ts';
