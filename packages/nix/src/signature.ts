@@ -10,6 +10,8 @@ export interface SigningKey {
   readonly publicKey: string;
   /** @returns `name:base64` */
   sign(fingerprint: string): string;
+  /** The same, made beside the thread that asks. */
+  signBeside(fingerprint: string): Promise<string>;
 }
 
 /** A public key taken apart; `key` is 32 bytes. */
@@ -47,6 +49,13 @@ export function signingKeyFromSeed(name: string, seed: Uint8Array): SigningKey {
     name,
     publicKey: `${name}:${Buffer.from(rawPublicKey(secret)).toString('base64')}`,
     sign: (fingerprint) => `${name}:${sign(null, Buffer.from(fingerprint), secret).toString('base64')}`,
+    signBeside: (fingerprint) =>
+      new Promise((resolve, reject) => {
+        sign(null, Buffer.from(fingerprint), secret, (error, signature) => {
+          if (error === null) resolve(`${name}:${signature.toString('base64')}`);
+          else reject(error);
+        });
+      }),
   };
 }
 

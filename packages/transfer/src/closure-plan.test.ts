@@ -1,9 +1,9 @@
 import { generateIdentity, publicKeyOfPeerId } from '@mesh/net';
-import { type PathDescription, signingKeyFromSeed } from '@mesh/nix';
+import { fingerprintOf, type PathDescription, signingKeyFromSeed } from '@mesh/nix';
 import { expect, test } from 'vitest';
 import { missingPart } from './closure-plan.ts';
 import { signingKeyName, type Vouchers } from './path-info-verification.ts';
-import { withSignature } from './signed-closures.ts';
+
 import { MemoryStore, storePathOf } from './test-support/memory-store.ts';
 
 const member = generateIdentity();
@@ -16,11 +16,12 @@ const vouchers: Vouchers = {
 
 function signedBy({ peerId, seed }: typeof member, info: Partial<PathDescription> & { path: string }) {
   const whole = { narHash: Buffer.alloc(32, 1), narSize: 120, references: [], signatures: [], ...info };
-  return withSignature(whole, signingKeyFromSeed(signingKeyName(peerId), seed));
+  const signature = signingKeyFromSeed(signingKeyName(peerId), seed).sign(fingerprintOf(whole));
+  return { ...whole, signatures: [signature, ...whole.signatures] };
 }
 
 const plan = (roots: string[], infos: PathDescription[], here = new MemoryStore()) =>
-  missingPart({ peer, roots, infos }, here, vouchers);
+  missingPart({ peer, roots, pages: [{ infos }] }, here, vouchers);
 
 const lib = storePathOf('lib');
 const app = storePathOf('app');

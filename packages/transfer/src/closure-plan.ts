@@ -3,15 +3,16 @@ import type { PathDescription } from '@mesh/nix';
 import { ReferenceCycleError, referencesFirst } from './closure-order.ts';
 import { TransferError } from './errors.ts';
 import type { ImportItem } from './import/import.ts';
-import { type Vouchers, verifyPathInfo } from './path-info-verification.ts';
+import { type Vouchers, verifiedByPage, verifyPathInfo } from './path-info-verification.ts';
 import type { PeerLabel } from './side-channel/nar-connection.ts';
+import type { InfoPage } from './store-client.ts';
 import type { StoreReader } from './store-reader.ts';
 
 /** What one peer told about the closures of some paths. */
 export interface ToldClosure {
   readonly peer: PeerLabel;
   readonly roots: readonly string[];
-  readonly infos: readonly PathDescription[];
+  readonly pages: readonly InfoPage[];
 }
 
 /** Verifications between two turns of the event loop: 64 take about 5 ms. */
@@ -29,6 +30,7 @@ export async function missingPart(
 ): Promise<ImportItem[]> {
   const { peer } = told;
   const closure = inOrder(told);
+  const verified = new Map(told.pages.flatMap((page) => [...verifiedByPage(page, peer, vouchers)]));
   const mentioned = new Set(closure.flatMap((info) => [info.path, ...info.references]));
   const valid = await store.validPaths([...mentioned]);
   const items: ImportItem[] = [];
@@ -40,13 +42,18 @@ export async function missingPart(
     if (absent !== undefined) {
       throw badPathInfo(peer, info.path, `said nothing about ${absent}, to which ${info.path} refers`);
     }
-    items.push({ info: verifyPathInfo(info, peer, vouchers), peer });
-    if (items.length % VERIFICATIONS_AT_ONCE === 0) await turnOfTheLoop();
+    const believed = verified.get(info);
+    if (believed !== undefined) items.push({ info: believed, peer });
+    else {
+      items.push({ info: verifyPathInfo(info, peer, vouchers), peer });
+      if (items.length % VERIFICATIONS_AT_ONCE === 0) await turnOfTheLoop();
+    }
   }
   return items;
 }
 
-function inOrder({ peer, roots, infos }: ToldClosure): PathDescription[] {
+function inOrder({ peer, roots, pages }: ToldClosure): PathDescription[] {
+  const infos = pages.flatMap((page) => page.infos);
   try {
     return referencesFirst(roots, new Map(infos.map((info) => [info.path, info])));
   } catch (error) {

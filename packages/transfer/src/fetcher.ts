@@ -269,10 +269,10 @@ class FetchRun implements Disposable {
   async #share(peerId: string, roots: readonly string[], exclude: readonly string[]): Promise<ImportItem[]> {
     const { client, store, vouchers } = this.#components;
     try {
-      const infos = await client.closureInfos(peerId, roots, { exclude, ...signalOf(this.#options) });
-      const told: ToldClosure = { peer: client.label(peerId), roots, infos };
+      const pages = await client.closureInfos(peerId, roots, { exclude, ...signalOf(this.#options) });
+      const told: ToldClosure = { peer: client.label(peerId), roots, pages };
       const items = await missingPart(told, store, vouchers);
-      const known = new Set(infos.map((info) => info.path));
+      const known = new Set(pages.flatMap(({ infos }) => infos.map(({ path }) => path)));
       for (const root of roots) if (!known.has(root)) this.#holders.rule(peerId, root);
       return items;
     } catch (error) {

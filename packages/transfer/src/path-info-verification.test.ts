@@ -2,8 +2,15 @@ import { createHash } from 'node:crypto';
 import { generateIdentity, type Role } from '@mesh/net';
 import { encodeBase32, fingerprintOf, type PathDescription, signingKeyFromSeed } from '@mesh/nix';
 import { describe, expect, test } from 'vitest';
-import { agentVouchers, signingKeyName, verifyPathInfo, vouchingFor } from './path-info-verification.ts';
+import {
+  agentVouchers,
+  signingKeyName,
+  verifiedByPage,
+  verifyPathInfo,
+  vouchingFor,
+} from './path-info-verification.ts';
 import { storePathOf } from './test-support/memory-store.ts';
+import { vouchForPage } from './vouched-page.ts';
 
 const self = generateIdentity();
 const builder = generateIdentity();
@@ -94,4 +101,35 @@ test('foreign signatures are kept as they are, and of the members’ the one tha
     vouchers,
   );
   expect(kept.signatures).toEqual([signatureOf(builder), ...foreign]);
+});
+
+describe('a page of descriptions counts as a whole', () => {
+  const from = { peerId: builder.peerId, name: 'beta' };
+  const keyOf = ({ peerId, seed }: typeof self) => signingKeyFromSeed(signingKeyName(peerId), seed);
+  const other = { ...plain, path: storePathOf('lib'), references: [] };
+  const infos = [
+    signed(signatureOf(builder), cacheKey.sign(fingerprintOf(plain)), signatureOf(removed)),
+    other,
+  ];
+  const vouch = vouchForPage(infos, keyOf(builder));
+
+  test('where the one who sent it vouched for it: of each, its own signature and foreign ones are kept', () => {
+    const verified = verifiedByPage({ infos, vouch }, from, vouchers);
+    expect(infos.map((info) => verified.get(info)?.signatures)).toEqual([
+      infos[0]!.signatures.slice(0, 2),
+      [],
+    ]);
+  });
+
+  test.each([
+    ['nobody vouched', { infos }, from],
+    ['one was changed', { infos: [{ ...infos[0]!, narSize: 121 }, other], vouch }, from],
+    ['one was left out', { infos: infos.slice(1), vouch }, from],
+    ['they stand in another order', { infos: infos.toReversed(), vouch }, from],
+    ['somebody else vouched', { infos, vouch: vouchForPage(infos, keyOf(removed)) }, from],
+    ['the sender may not build', { infos, vouch: vouchForPage(infos, keyOf(submitter)) }, sender],
+    ['what is signed is one path', { infos: [plain], vouch: signatureOf(builder) }, from],
+  ])('and not where %s', (_, page, peer) => {
+    expect(verifiedByPage(page, peer, vouchers).size).toBe(0);
+  });
 });

@@ -11,6 +11,8 @@ import {
 import { TransferError } from './errors.ts';
 import type { TransferNet } from './net.ts';
 import type { PeerLabel } from './side-channel/nar-connection.ts';
+import type { InfoPage } from './store-client.ts';
+import { isVouchedFor } from './vouched-page.ts';
 
 /** Keys of members are named so; the rest of the name is the peer id, which holds the key itself. */
 export const MESH_KEY_PREFIX = 'mesh-';
@@ -71,6 +73,26 @@ export function verifyPathInfo(
     );
   }
   return { ...info, signatures: [...ownWords(vouching), ...foreignSignatures(info)] };
+}
+
+/**
+ * The infos of a page whose sender vouched for all of them at once, each with what of it may be stored: with the sender's own signature of each,
+ * which covers the same words and serves whoever is told of the path later. Empty where the sender did not, or its word does not count.
+ */
+export function verifiedByPage(
+  { infos, vouch }: InfoPage,
+  sender: PeerLabel,
+  vouchers: Vouchers,
+): Map<PathDescription, PathDescription> {
+  const key = vouch === undefined ? undefined : vouchers.memberKey(sender.peerId);
+  if (vouch === undefined || key === undefined || !isVouchedFor(infos, vouch, key)) return new Map();
+  return new Map(
+    infos.map((info) => {
+      const own = info.signatures.find((signature) => memberNamedIn(signature) === sender.peerId);
+      const signatures = [...(own === undefined ? [] : [own]), ...foreignSignatures(info)];
+      return [info, { ...info, signatures }];
+    }),
+  );
 }
 
 /** The signatures that members had nothing to do with, unchanged. */

@@ -1,4 +1,4 @@
-import { fingerprintOf, type PathDescription, type SigningKey } from '@mesh/nix';
+import { fingerprintOf, type PathDescription, type SigningKey, signerOf } from '@mesh/nix';
 import { referencesFirst } from './closure-order.ts';
 import { MAX_CACHED_INFOS, MAX_CLOSURE_PATHS } from './constants.ts';
 import { TransferError } from './errors.ts';
@@ -68,8 +68,8 @@ export class SignedClosures {
     }
     if (unknown.length === 0) return found;
     // One collected since its root was found valid is left out: the asker will see that it is missing.
-    for (const info of (await this.#store.pathInfos(unknown)).values()) {
-      const signed = withSignature(info, this.#key);
+    const infos = [...(await this.#store.pathInfos(unknown)).values()];
+    for (const signed of await Promise.all(infos.map((info) => withSignature(info, this.#key)))) {
       this.#remember(signed);
       found.push(signed);
     }
@@ -89,8 +89,10 @@ export class SignedClosures {
 }
 
 /** The description with our signature among its signatures, once, and without what only our own database knows. */
-export function withSignature(info: PathDescription, key: SigningKey): PathDescription {
-  const signature = key.sign(fingerprintOf(info));
+export async function withSignature(info: PathDescription, key: SigningKey): Promise<PathDescription> {
+  // What this machine signed when it built it needs no other: one key makes one signature of one fingerprint.
+  const kept = info.signatures.find((signature) => signerOf(signature) === key.name);
+  const signature = kept ?? (await key.signBeside(fingerprintOf(info)));
   return {
     path: info.path,
     narHash: info.narHash,

@@ -14,6 +14,13 @@ import type { PeerLabel } from './side-channel/nar-connection.ts';
 import { StoreConversation } from './store-conversation.ts';
 import { untilAborted } from './until-aborted.ts';
 
+/** Path infos as a member told them together. */
+export interface InfoPage {
+  readonly infos: readonly PathDescription[];
+  /** Its signature over all of them (`vouched-page.ts`); older agents give none. */
+  readonly vouch?: string;
+}
+
 export interface RequestOptions {
   readonly signal?: AbortSignal;
 }
@@ -49,26 +56,29 @@ export class StoreClient {
   }
 
   /**
-   * The infos of the closures of those of `paths` the peer has, as it tells them: neither order nor signatures are
-   * checked. `exclude` names paths at hand with all they refer to; more than fit into a question are not mentioned.
+   * The infos of the closures of those of `paths` the peer has, as it tells them, in pages: neither order nor signatures
+   * are checked. `exclude` names paths at hand with all they refer to; more than fit into a question are not mentioned.
    */
   async closureInfos(
     peerId: string,
     paths: readonly string[],
     options: RequestOptions & { readonly exclude?: readonly string[] } = {},
-  ): Promise<PathDescription[]> {
+  ): Promise<InfoPage[]> {
     const exclude = (options.exclude ?? []).slice(0, STORE_MAX_PATHS);
-    const infos: PathDescription[] = [];
+    const pages: InfoPage[] = [];
+    let count = 0;
     for (let start = 0; start < paths.length; start += STORE_MAX_PATHS) {
       const part = paths.slice(start, start + STORE_MAX_PATHS);
       await this.#ask(peerId, { type: 'closure-infos', paths: part, exclude }, options, (response) => {
         if (response.type !== 'closure-infos') return 'unexpected';
-        for (const info of response.infos) infos.push(info);
-        if (infos.length > MAX_CLOSURE_PATHS) return 'unexpected';
+        const { infos, vouch } = response;
+        pages.push({ infos, ...(vouch === undefined ? {} : { vouch }) });
+        count += infos.length;
+        if (count > MAX_CLOSURE_PATHS) return 'unexpected';
         return response.last ? 'complete' : 'more';
       });
     }
-    return infos;
+    return pages;
   }
 
   /** The infos of the paths with these hash parts the peer has, as it tells them: nothing is checked but that they were asked for. */

@@ -8,6 +8,7 @@ import type { TransferNet } from './net.ts';
 import type { TempRoots } from './roots/temp-roots.ts';
 import { SignedClosures } from './signed-closures.ts';
 import type { StoreReader } from './store-reader.ts';
+import { vouchForPage } from './vouched-page.ts';
 
 export interface StoreServerComponents {
   readonly net: Pick<TransferNet, 'handle'>;
@@ -114,7 +115,8 @@ export class StoreServer {
         for (const page of pages(
           this.#told(await this.#closures.of(request.paths, request.exclude, signal)),
         )) {
-          yield { type: 'closure-infos', id, ...page };
+          const vouch = vouchForPage(page.infos, this.#components.signingKey);
+          yield { type: 'closure-infos', id, ...page, vouch };
         }
         return;
       case 'path-infos': {

@@ -62,6 +62,8 @@ export const storeResponseSchema = v.variant('type', [
     id: requestId,
     infos: infoPage,
     last: v.boolean(),
+    /** The teller's signature over all infos of the page at once: one to check in place of one for each. */
+    vouch: v.exactOptional(signature),
   }),
   /** As `closure-infos`. */
   v.object({ type: v.literal('path-infos'), id: requestId, infos: infoPage, last: v.boolean() }),

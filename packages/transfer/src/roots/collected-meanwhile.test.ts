@@ -52,8 +52,8 @@ test('what a member tells of it has rooted, and what was collected before that i
   const app = alpha.store.add('app', [lib]);
   const gone = alpha.store.add('gone');
   beforeRooting = () => alpha.store.remove(gone);
-  const infos = await beta.client.closureInfos(alpha.peerId, [app, gone]);
-  expect(infos.map(({ path }) => path)).toEqual([lib, app]);
+  const pages = await beta.client.closureInfos(alpha.peerId, [app, gone]);
+  expect(pages.flatMap(({ infos }) => infos).map(({ path }) => path)).toEqual([lib, app]);
   // With it, all it refers to is kept.
   expect(rooted.get(alpha)).toContain(app);
   expect(told.toSorted()).toEqual([app, lib].toSorted());
