@@ -3,7 +3,7 @@ import { IDLE_THREAD_MS } from './constants.ts';
 import type { DataPlane, DataPlaneCounters, DataPlaneInit } from './data-plane.ts';
 import { messageOf, TransferError } from './errors.ts';
 import type { ImportItem, ImportOptions } from './import/import.ts';
-import { hearImportNote } from './import/import-notes.ts';
+import { hearImportNotes } from './import/import-notes.ts';
 import type { TicketAsker } from './side-channel/nar-connections.ts';
 import type { NarTicket } from './side-channel/nar-server.ts';
 import type { NarWish } from './substituter/nar-streams.ts';
@@ -65,7 +65,7 @@ export class ThreadDataPlane implements DataPlane {
   }
 
   async import(items: readonly ImportItem[], options: ImportOptions): Promise<void> {
-    const onNote = (note: unknown) => hearImportNote(note, items, options);
+    const onNote = (notes: unknown) => hearImportNotes(notes, items, options);
     await this.#use((calls) => calls.call('import', items, { signal: options.signal, onNote }));
   }
 

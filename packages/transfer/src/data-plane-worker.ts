@@ -18,8 +18,14 @@ const plane = new LocalDataPlane(workerData as DataPlaneInit, {
 
 const main = new ThreadCalls(parentPort, {
   issueTicket: (peerId: string) => plane.issueTicket(peerId),
-  import: (items: ImportItem[], { signal, notify }) =>
-    plane.import(items, importNotes(items, signal, notify)),
+  import: async (items: ImportItem[], { signal, notify }) => {
+    const notes = importNotes(items, signal, notify);
+    try {
+      await plane.import(items, notes);
+    } finally {
+      notes.flush();
+    }
+  },
   sendNar: ({ wish, port }: { wish: NarWish; port: MessagePort }, { signal }) =>
     sendBytes(port, plane.openNar(wish, signal)),
   dropPeer: async (peerId: string) => plane.dropPeer(peerId),

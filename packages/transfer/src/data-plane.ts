@@ -72,6 +72,22 @@ const IMPORTING_CONNECTIONS = 8;
 /** Path infos of NARs to be served: those of many small ones are asked for together. */
 const INFO_QUESTIONS = { keysPerQuestion: 256, questionsAtOnce: 2 };
 
+/** The kernel brings its figure up to date every five seconds. */
+const LOAD_KEPT_MS = 1_000;
+
+/** Cores without work, over the last minute. */
+function freeCores(now: () => number): () => number {
+  let free = 0;
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (now() - readAtMs >= LOAD_KEPT_MS) {
+      free = availableParallelism() - loadavg()[0]!;
+      readAtMs = now();
+    }
+    return free;
+  };
+}
+
 /** The clock of a thread that is no reason for its process to stay. */
 const threadClock: ConstructorParameters<typeof TempRoots>[0]['clock'] = {
   monotonic: () => performance.now(),
@@ -127,7 +143,7 @@ export class LocalDataPlane implements DataPlane {
         board: this.#partials,
         compressor: {
           blocks: new PackedBlocks(join(init.cacheDir, 'zstd')),
-          freeCores: () => availableParallelism() - loadavg()[0]!,
+          freeCores: freeCores(components.now),
         },
         now: components.now,
       },

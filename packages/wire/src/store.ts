@@ -9,7 +9,7 @@ export const STORE_MAX_FRAME_BYTES = 2 * 1024 * 1024;
 export const STORE_MAX_PATHS = 4_000;
 
 /** The version of the side channel's framing a ticket is for. */
-export const BULK_VERSION = 2;
+export const BULK_VERSION = 3;
 
 const requestId = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const storePath = v.pipe(v.string(), v.check(isStorePath, 'not a store path'));

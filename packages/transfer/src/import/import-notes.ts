@@ -7,25 +7,44 @@ interface ImportNote {
   readonly report?: NarReport;
 }
 
-/** The options of an import at the importing end of a thread boundary: everything heard becomes a note. */
+/** Notes are told together this often: each message wakes the other thread. */
+const NOTES_MS = 20;
+
+/**
+ * The options of an import at the importing end of a thread boundary: everything heard becomes a note. `flush` tells what was not told
+ * yet, before the end of the import is.
+ */
 export function importNotes(
   items: readonly ImportItem[],
   signal: AbortSignal,
-  notify: (note: unknown) => void,
-): ImportOptions {
+  notify: (notes: unknown) => void,
+): ImportOptions & { flush(): void } {
   const places = new Map(items.map((item, index) => [item, index]));
-  const send = (note: ImportNote) => notify(note);
+  let notes: ImportNote[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (notes.length > 0) notify(notes);
+    notes = [];
+  };
+  const send = (note: ImportNote) => {
+    notes.push(note);
+    timer ??= setTimeout(flush, NOTES_MS);
+  };
   return {
     signal,
     onPath: (item) => send({ index: places.get(item)! }),
     onReport: (item, report) => send({ index: places.get(item)!, report }),
+    flush,
   };
 }
 
-/** Hears a note at the asking end. */
-export function hearImportNote(note: unknown, items: readonly ImportItem[], options: ImportOptions): void {
-  const { index, report } = note as ImportNote;
-  const item = items[index]!;
-  if (report === undefined) options.onPath(item);
-  else options.onReport?.(item, report);
+/** Hears notes at the asking end. */
+export function hearImportNotes(notes: unknown, items: readonly ImportItem[], options: ImportOptions): void {
+  for (const { index, report } of notes as readonly ImportNote[]) {
+    const item = items[index]!;
+    if (report === undefined) options.onPath(item);
+    else options.onReport?.(item, report);
+  }
 }

@@ -1,4 +1,9 @@
-import { PULLED_AHEAD_BYTES, PULLED_AHEAD_NARS, SMALL_NAR_BYTES } from '../pieces/limits.ts';
+import {
+  PULLED_AGAIN_NARS,
+  PULLED_AHEAD_BYTES,
+  PULLED_AHEAD_NARS,
+  SMALL_NAR_BYTES,
+} from '../pieces/limits.ts';
 import type { ImportItem, OpenVerified } from './import.ts';
 
 /** An item with its NAR, of which something is under way already. */
@@ -31,6 +36,7 @@ export async function* pullAhead(
   let next = 0;
   let bytes = 0;
   const begin = () => {
+    if (pulls.length >= PULLED_AGAIN_NARS) return;
     while (next < items.length && pulls.length < PULLED_AHEAD_NARS) {
       const item = items[next]!;
       // A larger one takes its window from the budget of all.

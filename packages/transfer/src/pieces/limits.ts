@@ -9,7 +9,12 @@ export const WINDOW_BYTES = 24 * 1024 * 1024;
 
 /** Small NARs pulled before the importer wants them: hides round trips, also to several peers. */
 export const PULLED_AHEAD_BYTES = 8 * 1024 * 1024;
-export const PULLED_AHEAD_NARS = 64;
+export const PULLED_AHEAD_NARS = 512;
+/** With fewer the next ones are pulled: together, so that they come as a batch. */
+export const PULLED_AGAIN_NARS = PULLED_AHEAD_NARS / 2;
+
+/** NARs up to this size may come in batches: of larger ones each is worth a question of its own. */
+export const BATCHED_NAR_BYTES = 128 * 1024;
 
 /** Others that fetch the same NAR and are exchanged pieces with: each takes a connection at either end. */
 export const MAX_SWARM = 12;

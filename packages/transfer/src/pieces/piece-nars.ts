@@ -7,6 +7,7 @@ import { PROGRESS_MS, SMALL_NAR_BYTES } from './limits.ts';
 import { NarFetch, type NarFetchComponents, type NarSourceHint } from './nar-fetch.ts';
 import type { NarReport } from './nar-report.ts';
 import { ReportDiff } from './report-diff.ts';
+import { SmallNars } from './small-nars.ts';
 
 /** Hears what becomes of a NAR while it comes, at most every PROGRESS_MS, and at its end. */
 export type HearReport = (report: NarReport) => void;
@@ -20,8 +21,11 @@ export class PieceNars {
   /** Of NARs whose hash the store checks: who gave them. */
   readonly #givers = new WeakMap<ImportItem, readonly PeerLabel[]>();
 
+  readonly #smallNars: SmallNars;
+
   constructor(components: NarFetchComponents) {
     this.#components = components;
+    this.#smallNars = new SmallNars(components.peers);
   }
 
   /**
@@ -71,13 +75,7 @@ export class PieceNars {
 
   async #whole({ info }: ImportItem, peer: PeerLabel, signal: AbortSignal): Promise<Uint8Array> {
     const { path, narSize, narHash } = info;
-    const nar = Buffer.allocUnsafeSlow(narSize);
-    let at = 0;
-    const take = (bytes: Uint8Array) => {
-      nar.set(bytes, at);
-      at += bytes.length;
-    };
-    await this.#components.peers.read(peer, { path, offset: 0, bytes: narSize }, take, signal);
+    const nar = await this.#smallNars.read(peer, path, narSize, signal);
     const hasher = new NarHasher();
     try {
       hasher.push(nar);

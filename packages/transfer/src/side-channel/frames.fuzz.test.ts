@@ -2,7 +2,15 @@ import { arbitraryCuts, arbitraryMutations, mutated, pieces } from '@mesh/nix/te
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANSWERED, ASKED, FRAME_KIND, FrameError, type FrameKind, FrameReader, frame } from './frames.ts';
-import { MAX_BITMAP_BYTES, MAX_DATA_BYTES, MAX_FETCHERS, MAX_PATH_BYTES, MAX_RANGE_BYTES } from './limits.ts';
+import {
+  MAX_BATCH_BYTES,
+  MAX_BATCH_PATHS,
+  MAX_BITMAP_BYTES,
+  MAX_DATA_BYTES,
+  MAX_FETCHERS,
+  MAX_PATH_BYTES,
+  MAX_RANGE_BYTES,
+} from './limits.ts';
 import * as messages from './messages.ts';
 
 const path = fc
@@ -21,6 +29,14 @@ const arbitraryFrame: fc.Arbitrary<Uint8Array> = fc.oneof(
       zstd: fc.boolean(),
     })
     .map(messages.rangeFrame),
+  fc
+    .record({
+      id,
+      paths: fc.array(path, { minLength: 1, maxLength: 3 }),
+      bytes: fc.nat(MAX_BATCH_BYTES),
+      zstd: fc.boolean(),
+    })
+    .map(messages.batchFrame),
   fc
     .tuple(fc.constantFrom('cancel' as const, 'end' as const), id)
     .map(([kind, of]) => messages.idFrame(kind, of)),
@@ -81,6 +97,12 @@ function understood(kind: Exclude<FrameKind, 'data'>, body: Uint8Array): string 
       expect(range.bytes).toBeLessThanOrEqual(MAX_RANGE_BYTES);
       expect(Number.isSafeInteger(range.offset + range.bytes)).toBe(true);
       return JSON.stringify(range);
+    }
+    case 'batch': {
+      const batch = messages.readBatch(body);
+      expect(batch.bytes).toBeLessThanOrEqual(MAX_BATCH_BYTES);
+      expect(batch.paths.length).toBeLessThanOrEqual(MAX_BATCH_PATHS);
+      return JSON.stringify(batch);
     }
     case 'cancel':
     case 'end':

@@ -1,4 +1,5 @@
 import {
+  MAX_BATCH_PATHS,
   MAX_BITMAP_BYTES,
   MAX_DATA_BYTES,
   MAX_ERROR_BYTES,
@@ -9,8 +10,8 @@ import {
 } from './limits.ts';
 
 /**
- * The side channel's framing, version 2: `kind` (1 byte), length (u32 big-endian), that many bytes.
- * Asking end: `range`, `cancel`, `watch`, `unwatch`. Serving end, for each range in the order asked: any number of `data` and `packed`,
+ * The side channel's framing, version 3: `kind` (1 byte), length (u32 big-endian), that many bytes.
+ * Asking end: `range`, `batch`, `cancel`, `watch`, `unwatch`. Serving end, for each range or batch in the order asked: any number of `data` and `packed`,
  * then `end` or `error`; between any two frames `holding`.
  */
 export const FRAME_KIND = {
@@ -23,21 +24,25 @@ export const FRAME_KIND = {
   unwatch: 8,
   packed: 9,
   holding: 10,
+  batch: 11,
 } as const;
 export type FrameKind = keyof typeof FRAME_KIND;
 
 /** Kinds the asking end may send. */
-export const ASKED: readonly FrameKind[] = ['range', 'cancel', 'watch', 'unwatch'];
+export const ASKED: readonly FrameKind[] = ['range', 'batch', 'cancel', 'watch', 'unwatch'];
 /** Kinds the serving end may send. */
 export const ANSWERED: readonly FrameKind[] = ['data', 'packed', 'end', 'error', 'holding'];
 
 /** Version in the TLS handshake (ALPN): ends that share none do not get to speak. */
-export const SIDE_CHANNEL_ALPN = 'mesh-nar/2';
+export const SIDE_CHANNEL_ALPN = 'mesh-nar/3';
 
 const HEADER_BYTES = 5;
 
 /** Bytes of a range request before its path. */
 export const RANGE_HEAD_BYTES = 21;
+/** Bytes of a batch request before its paths, and before each of them. */
+export const BATCH_HEAD_BYTES = 13;
+export const BATCH_PATH_HEAD_BYTES = 2;
 
 const LIMITS: Record<FrameKind, number> = {
   data: MAX_DATA_BYTES,
@@ -45,6 +50,7 @@ const LIMITS: Record<FrameKind, number> = {
   end: 4,
   error: 4 + MAX_ERROR_BYTES,
   range: RANGE_HEAD_BYTES + MAX_PATH_BYTES,
+  batch: BATCH_HEAD_BYTES + MAX_BATCH_PATHS * (BATCH_PATH_HEAD_BYTES + MAX_PATH_BYTES),
   cancel: 4,
   watch: MAX_PATH_BYTES,
   unwatch: MAX_PATH_BYTES,

@@ -46,6 +46,17 @@ export class LayoutReader implements NarReader {
     if (filled > 0) yield buffer.subarray(0, filled);
   }
 
+  /** See {@link read}. */
+  fill(offset: number, into: Uint8Array): void {
+    const buffer = Buffer.from(into.buffer, into.byteOffset, into.byteLength);
+    let at = 0;
+    for (const part of this.#layout.parts(offset, into.length)) {
+      const bytes = part.type === 'file' ? part.bytes : part.bytes.length;
+      this.#copy(part, 0, buffer.subarray(at, at + bytes));
+      at += bytes;
+    }
+  }
+
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file.descriptor);
     this.#file = undefined;

@@ -7,6 +7,11 @@ export const MAX_PACKED_BYTES = MAX_DATA_BYTES + 4;
 /** Longest range one request may name: larger reads ask again, so that what is under way stays bounded and can move elsewhere. */
 export const MAX_RANGE_BYTES = 16 * 1024 * 1024;
 
+/** NARs asked for as one batch: what hides a round trip many times over, and still is a small part of a large closure. */
+export const MAX_BATCH_PATHS = 256;
+/** Bytes of a batch, which its asker holds whole. */
+export const MAX_BATCH_BYTES = 2 * 1024 * 1024;
+
 /** Longest store path: directory, 32 digits, hyphen, 211 characters of name, with room to spare. */
 export const MAX_PATH_BYTES = 512;
 

@@ -1,14 +1,23 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANSWERED, ASKED, FrameError, type FrameKind, FrameReader } from './frames.ts';
-import { MAX_BITMAP_BYTES, MAX_FETCHERS, MAX_PATH_BYTES, MAX_RANGE_BYTES } from './limits.ts';
 import {
+  MAX_BATCH_BYTES,
+  MAX_BATCH_PATHS,
+  MAX_BITMAP_BYTES,
+  MAX_FETCHERS,
+  MAX_PATH_BYTES,
+  MAX_RANGE_BYTES,
+} from './limits.ts';
+import {
+  batchFrame,
   errorFrame,
   holdingFrame,
   idFrame,
   packedHead,
   pathFrame,
   rangeFrame,
+  readBatch,
   readError,
   readHolding,
   readId,
@@ -48,6 +57,22 @@ describe('what one end writes the other reads', () => {
         const { kind, body } = bodyOf(rangeFrame(asked));
         expect(kind).toBe('range');
         expect(readRange(body)).toEqual(asked);
+      }),
+    );
+  });
+
+  test('batches', () => {
+    const batch = fc.record({
+      id,
+      paths: fc.array(path, { minLength: 1, maxLength: MAX_BATCH_PATHS }),
+      bytes: fc.nat({ max: MAX_BATCH_BYTES }),
+      zstd: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(batch, (asked) => {
+        const { kind, body } = bodyOf(batchFrame(asked));
+        expect(kind).toBe('batch');
+        expect(readBatch(body)).toEqual(asked);
       }),
     );
   });

@@ -1,5 +1,14 @@
-import { FrameError, frame, frameHeader, RANGE_HEAD_BYTES } from './frames.ts';
 import {
+  BATCH_HEAD_BYTES,
+  BATCH_PATH_HEAD_BYTES,
+  FrameError,
+  frame,
+  frameHeader,
+  RANGE_HEAD_BYTES,
+} from './frames.ts';
+import {
+  MAX_BATCH_BYTES,
+  MAX_BATCH_PATHS,
   MAX_BITMAP_BYTES,
   MAX_DATA_BYTES,
   MAX_ERROR_BYTES,
@@ -8,11 +17,11 @@ import {
   MAX_PEER_ID_BYTES,
   MAX_RANGE_BYTES,
 } from './limits.ts';
-import type { NarHolding, NarRange } from './ranges.ts';
+import type { NarBatch, NarHolding, NarRange } from './ranges.ts';
 
 /*
  * Bodies of the side channel's frames. Numbers are big-endian; texts are UTF-8.
- * range: id u32, flags u8, offset u64, bytes u64, path. cancel, end: id u32. error: id u32, code, NUL, message.
+ * range: id u32, flags u8, offset u64, bytes u64, path. batch: id u32, flags u8, bytes u64, then with a u16 of length each path. cancel, end: id u32. error: id u32, code, NUL, message.
  * watch, unwatch: path. packed: raw length u32, one zstd frame. holding: flags u8, then with a u16 of length each path and bitmap, then
  * the u16 number of fetchers and each with a u8 of length. Unknown flags are ignored, and so is what follows a holding's last fetcher.
  */
@@ -22,6 +31,12 @@ export interface RangeRequest extends NarRange {
   /** The asker's own number for it. */
   readonly id: number;
   /** Whether the answer may be compressed. */
+  readonly zstd: boolean;
+}
+
+/** A batch as it was asked for. */
+export interface BatchRequest extends NarBatch {
+  readonly id: number;
   readonly zstd: boolean;
 }
 
@@ -64,6 +79,46 @@ export function readRange(bytes: Uint8Array): RangeRequest {
     offset,
     bytes: length,
     path: body.toString('utf8', RANGE_HEAD_BYTES),
+  };
+}
+
+export function batchFrame({ id, paths, bytes, zstd }: BatchRequest): Uint8Array {
+  const names = paths.map((path) => Buffer.from(path));
+  const body = Buffer.alloc(
+    names.reduce((sum, name) => sum + BATCH_PATH_HEAD_BYTES + name.length, BATCH_HEAD_BYTES),
+  );
+  body.writeUInt32BE(id, 0);
+  body.writeUInt8(zstd ? FLAG_ZSTD : 0, 4);
+  body.writeBigUInt64BE(BigInt(bytes), 5);
+  let at = BATCH_HEAD_BYTES;
+  for (const name of names) {
+    body.writeUInt16BE(name.length, at);
+    body.set(name, at + BATCH_PATH_HEAD_BYTES);
+    at += BATCH_PATH_HEAD_BYTES + name.length;
+  }
+  return frame('batch', body);
+}
+
+/** @throws FrameError where this can be no request */
+export function readBatch(bytes: Uint8Array): BatchRequest {
+  const body = view(bytes);
+  if (body.length < BATCH_HEAD_BYTES) throw new FrameError('a batch without a head');
+  const paths: string[] = [];
+  for (let at = BATCH_HEAD_BYTES; at < body.length; ) {
+    const end = at + BATCH_PATH_HEAD_BYTES + (at + 1 < body.length ? body.readUInt16BE(at) : 0);
+    const isCutShort = at + BATCH_PATH_HEAD_BYTES > body.length || end > body.length;
+    if (isCutShort || paths.length === MAX_BATCH_PATHS) throw new FrameError('a batch of more than fits');
+    paths.push(body.toString('utf8', at + BATCH_PATH_HEAD_BYTES, end));
+    at = end;
+  }
+  const length = body.readBigUInt64BE(5);
+  if (paths.length === 0 || length > MAX_BATCH_BYTES)
+    throw new FrameError(`a batch of ${paths.length} paths and ${length} bytes`);
+  return {
+    id: body.readUInt32BE(0),
+    zstd: (body.readUInt8(4) & FLAG_ZSTD) !== 0,
+    bytes: Number(length),
+    paths,
   };
 }
 

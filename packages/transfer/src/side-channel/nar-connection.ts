@@ -5,8 +5,17 @@ import { messageOf, TransferError } from '../errors.ts';
 import { dial, type NarEndpoint } from './dial.ts';
 import { ANSWERED, FrameError, type FrameKind, FrameReader } from './frames.ts';
 import { MIN_WINDOW_BYTES, STALL_WINDOW_MS, ZSTD_WINDOW_LOG } from './limits.ts';
-import { idFrame, pathFrame, rangeFrame, readError, readHolding, readId, readPacked } from './messages.ts';
-import type { NarHolding, NarRange } from './ranges.ts';
+import {
+  batchFrame,
+  idFrame,
+  pathFrame,
+  rangeFrame,
+  readError,
+  readHolding,
+  readId,
+  readPacked,
+} from './messages.ts';
+import type { NarBatch, NarHolding, NarRange } from './ranges.ts';
 
 /** A peer as errors speak of it. */
 export interface PeerLabel {
@@ -87,7 +96,22 @@ export class NarConnection {
   }
 
   /** See `PeerRanges.read`. An abort fails it at once and leaves the others on this connection alone. */
-  async read(range: NarRange, take: (bytes: Uint8Array) => void, signal?: AbortSignal): Promise<void> {
+  read(range: NarRange, take: (bytes: Uint8Array) => void, signal?: AbortSignal): Promise<void> {
+    return this.#ask(range, (id) => rangeFrame({ id, zstd: true, ...range }), take, signal);
+  }
+
+  /** See `PeerRanges.readBatch`. */
+  readBatch(batch: NarBatch, take: (bytes: Uint8Array) => void, signal?: AbortSignal): Promise<void> {
+    const range = { path: batch.paths[0]!, offset: 0, bytes: batch.bytes };
+    return this.#ask(range, (id) => batchFrame({ id, zstd: true, ...batch }), take, signal);
+  }
+
+  async #ask(
+    range: NarRange,
+    requestOf: (id: number) => Uint8Array,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     signal?.throwIfAborted();
     if (this.#failure !== undefined) throw this.#about(range.path, this.#failure);
     const id = this.#nextId;
@@ -104,7 +128,7 @@ export class NarConnection {
     signal?.addEventListener('abort', abort, { once: true });
     this.#ranges.push(pending);
     this.#watchStalls();
-    this.#socket?.write(rangeFrame({ id, zstd: true, ...range }));
+    this.#socket?.write(requestOf(id));
     try {
       await pending.done.promise;
     } finally {

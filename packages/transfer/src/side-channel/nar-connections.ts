@@ -4,7 +4,7 @@ import { untilAborted } from '../until-aborted.ts';
 import type { NarEndpoint } from './dial.ts';
 import { BUSY_CONNECTION_BYTES, MAX_PIPELINED_RANGES, MAX_WATCHES } from './limits.ts';
 import { NarConnection, type PeerLabel, type ReceivedCounters } from './nar-connection.ts';
-import type { NarHolding, NarRange, PeerRanges } from './ranges.ts';
+import type { NarBatch, NarHolding, NarRange, PeerRanges } from './ranges.ts';
 
 /** Asks a peer, over an authenticated stream, for a key to one connection. */
 export type TicketAsker = (peerId: string, signal?: AbortSignal) => Promise<NarEndpoint>;
@@ -40,11 +40,35 @@ export class NarConnections implements PeerRanges {
   }
 
   /** @throws TransferError as `PeerRanges.read` says, TRANSFER_STOPPED after {@link close} */
-  async read(
+  read(
     peer: PeerLabel,
     range: NarRange,
     take: (bytes: Uint8Array) => void,
     signal: AbortSignal,
+  ): Promise<void> {
+    return this.#use(peer, range, take, signal, (connection, told) => connection.read(range, told, signal));
+  }
+
+  /** @throws TransferError as {@link read} */
+  readBatch(
+    peer: PeerLabel,
+    batch: NarBatch,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const load = { path: batch.paths[0]!, offset: 0, bytes: batch.bytes };
+    return this.#use(peer, load, take, signal, (connection, told) =>
+      connection.readBatch(batch, told, signal),
+    );
+  }
+
+  /** Reads on a lane that has room for such a range. */
+  async #use(
+    peer: PeerLabel,
+    range: NarRange,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal,
+    read: (connection: NarConnection, told: (bytes: Uint8Array) => void) => Promise<void>,
   ): Promise<void> {
     for (;;) {
       const lane = await this.#takeLane(peer, range, signal);
@@ -56,7 +80,7 @@ export class NarConnections implements PeerRanges {
           lane.stale = false;
           take(bytes);
         };
-        return await connection.read(range, told, signal);
+        return await read(connection, told);
       } catch (error) {
         // A kept connection may have been closed by the peer at the moment it was taken up: that is no loss.
         if (came || !lane.stale || !isLost(error)) throw error;

@@ -4,12 +4,15 @@ import { IDLE_CONNECTION_MS } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import type { LinkRate } from './compression.ts';
 import { ASKED, FrameError, type FrameKind, FrameReader } from './frames.ts';
+import { JoinedReader } from './joined-reader.ts';
 import { COPIED_BYTES, KEPT_READER_MS, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
 import {
+  type BatchRequest,
   CANCELLED,
   errorFrame,
   idFrame,
   type RangeRequest,
+  readBatch,
   readId,
   readPath,
   readRange,
@@ -46,7 +49,7 @@ export interface SessionComponents {
 }
 
 interface QueuedRange {
-  readonly request: RangeRequest;
+  readonly request: RangeRequest | BatchRequest;
   readonly cancelled: AbortController;
   /** The path's reader, where it is looked up before its turn. */
   opening: Promise<NarReader | undefined> | undefined;
@@ -109,9 +112,10 @@ export class NarSession {
   #hear(kind: FrameKind, body: Uint8Array): void {
     switch (kind) {
       case 'range':
-        this.#queue.push({ request: readRange(body), cancelled: new AbortController(), opening: undefined });
-        if (this.#queue.length >= MAX_QUEUED_RANGES) this.#socket.pause();
-        if (!this.#answering) void this.#answerAll();
+        this.#enqueue(readRange(body));
+        return;
+      case 'batch':
+        this.#enqueue(readBatch(body));
         return;
       case 'cancel': {
         const id = readId(body);
@@ -124,6 +128,12 @@ export class NarSession {
       case 'unwatch':
         this.#watches.end(readPath(body));
     }
+  }
+
+  #enqueue(request: RangeRequest | BatchRequest): void {
+    this.#queue.push({ request, cancelled: new AbortController(), opening: undefined });
+    if (this.#queue.length >= MAX_QUEUED_RANGES) this.#socket.pause();
+    if (!this.#answering) void this.#answerAll();
   }
 
   /** Answers what is queued, in order, until nothing is. */
@@ -150,16 +160,19 @@ export class NarSession {
   }
 
   async #answer(queued: QueuedRange): Promise<void> {
-    const { id, path, offset, bytes } = queued.request;
+    const { id, zstd, path, offset, bytes } = asRange(queued.request);
     const signal = AbortSignal.any([this.#gone.signal, queued.cancelled.signal]);
     const { counters } = this.#components;
     try {
       const reader = await this.#readerFor(queued, signal);
+      const isOther = 'paths' in queued.request && reader.narBytes !== bytes;
+      if (isOther) throw refused(`they have ${reader.narBytes} bytes and not ${bytes}`);
       if (offset + bytes > reader.narBytes) throw refused(`its NAR has only ${reader.narBytes} bytes`);
-      await this.#sender.send(reader, queued.request, signal);
+      await this.#sender.send(reader, { id, zstd, path, offset, bytes }, signal);
       await this.#write(idFrame('end', id));
       counters.ranges += 1;
-      if (offset + bytes === reader.narBytes) counters.nars += 1;
+      if (offset + bytes === reader.narBytes)
+        counters.nars += 'paths' in queued.request ? queued.request.paths.length : 1;
     } catch (error) {
       if (this.#gone.signal.aborted) throw error;
       // What failed once is opened anew for the next range.
@@ -171,15 +184,28 @@ export class NarSession {
 
   async #readerFor(queued: QueuedRange, signal: AbortSignal): Promise<NarReader> {
     signal.throwIfAborted();
-    const { path } = queued.request;
+    const { path } = asRange(queued.request);
     if (this.#reader?.path === path) return this.#reader.reader;
     this.#closeReader();
-    const opening = queued.opening ?? this.#open(path);
+    const opening = queued.opening ?? this.#openFor(queued.request);
     queued.opening = undefined;
     const reader = await opening;
     if (reader === undefined) throw refused('it is not here');
     this.#reader = { path, reader };
     return reader;
+  }
+
+  #openFor(request: RangeRequest | BatchRequest): Promise<NarReader | undefined> {
+    return 'paths' in request ? this.#openBatch(request.paths) : this.#open(request.path);
+  }
+
+  async #openBatch(paths: readonly string[]): Promise<NarReader> {
+    const opened = await Promise.allSettled(paths.map((path) => this.#open(path)));
+    const readers = opened.flatMap((one) => (one.status === 'fulfilled' ? (one.value ?? []) : []));
+    if (readers.length === paths.length) return new JoinedReader(readers);
+    for (const reader of readers) reader.close();
+    const failed = opened.find((one) => one.status === 'rejected');
+    throw failed?.reason ?? refused('not all of the batch is here');
   }
 
   async #open(path: string): Promise<NarReader | undefined> {
@@ -191,9 +217,11 @@ export class NarSession {
   #openAhead(): void {
     let before = this.#reader?.path;
     for (const queued of this.#queue.slice(0, OPENED_AHEAD)) {
-      const { path } = queued.request;
+      // Of batches, which are many paths each, only the one whose turn it is and the next.
+      if ('paths' in queued.request && this.#queue.indexOf(queued) > 1) return;
+      const { path } = asRange(queued.request);
       if (path !== before && queued.opening === undefined) {
-        queued.opening = this.#open(path);
+        queued.opening = this.#openFor(queued.request);
         // Heard of at its turn.
         queued.opening.catch(() => undefined);
       }
@@ -236,6 +264,13 @@ export class NarSession {
     this.#closeReader();
     for (const queued of this.#queue.splice(0)) discard(queued);
   }
+}
+
+/** A batch as the range it is of its NARs put together; its name is that of no path. */
+function asRange(request: RangeRequest | BatchRequest): RangeRequest {
+  if (!('paths' in request)) return request;
+  const { id, zstd, bytes, paths } = request;
+  return { id, zstd, bytes, offset: 0, path: `${paths.length} paths from ${paths[0]}` };
 }
 
 /** Closes the reader that was opened ahead for a range and not needed. */

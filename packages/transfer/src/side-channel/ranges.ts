@@ -9,6 +9,14 @@ export interface NarRange {
   readonly bytes: number;
 }
 
+/** Whole NARs, one right after the other. */
+export interface NarBatch {
+  /** At most MAX_BATCH_PATHS. */
+  readonly paths: readonly string[];
+  /** Of all of them together; at most MAX_BATCH_BYTES. */
+  readonly bytes: number;
+}
+
 /** What a peer has of one NAR. */
 export interface NarHolding {
   /** The path is valid there: it has every byte. */
@@ -29,6 +37,13 @@ export interface PeerRanges {
   read(
     peer: PeerLabel,
     range: NarRange,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** As {@link read}, many small NARs for one question. It fails as a whole; what came before that is good. */
+  readBatch(
+    peer: PeerLabel,
+    batch: NarBatch,
     take: (bytes: Uint8Array) => void,
     signal: AbortSignal,
   ): Promise<void>;
@@ -55,6 +70,8 @@ export interface NarReader {
    * not all of them.
    */
   read(offset: number, bytes: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The same at once, where that is possible without waiting. */
+  fill?(offset: number, into: Uint8Array): void;
   /** Nothing more will be read for now. */
   close(): void;
 }

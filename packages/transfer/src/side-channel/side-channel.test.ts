@@ -288,6 +288,44 @@ describe('garbage', () => {
   });
 });
 
+describe('batches', () => {
+  async function readBatch(connection: NarConnection, paths: string[], bytes: number): Promise<string> {
+    const parts: Buffer[] = [];
+    await connection.readBatch({ paths, bytes }, (part) => parts.push(Buffer.from(part)));
+    return Buffer.concat(parts).toString();
+  }
+
+  test('come right after each other, between ranges as asked', async () => {
+    const { server, shelf } = serve();
+    const connection = await connect(at(await server.issueTicket('me')));
+    const [before, batch, after] = await Promise.all([
+      small(connection),
+      readBatch(connection, [SMALL, SMALL, SMALL], 3 * SMALL_TEXT.length),
+      small(connection),
+    ]);
+    expect([before, batch, after]).toEqual([SMALL_TEXT, SMALL_TEXT.repeat(3), SMALL_TEXT]);
+    await expect.poll(() => server.counters).toMatchObject({ nars: 5, ranges: 3 });
+    connection.close();
+    await expect.poll(() => shelf.closed).toBe(shelf.opened);
+  });
+
+  test.each([
+    ['of what the peer lacks', [SMALL, `${SMALL}-not`], 26, 'not all of the batch is here'],
+    ['of other sizes', [SMALL, SMALL], 25, 'they have 26 bytes and not 25'],
+    ['of what is no store path', ['/etc/passwd', SMALL], 26, 'it is no store path'],
+  ])('%s are refused in a sentence, and the connection lives on', async (_what, paths, bytes, why) => {
+    const { server, shelf } = serve();
+    const connection = await connect(at(await server.issueTicket('me')));
+    await expect(readBatch(connection, paths, bytes)).rejects.toMatchObject({
+      code: 'TRANSFER_PEER_REFUSED',
+      message: expect.stringMatching(new RegExp(`${why}$`)),
+    });
+    expect(await small(connection)).toBe(SMALL_TEXT);
+    connection.close();
+    await expect.poll(() => shelf.closed).toBe(shelf.opened);
+  });
+});
+
 describe('a member that breaks the framing', () => {
   const key = Buffer.alloc(32, 9);
   const tls = {
@@ -347,6 +385,7 @@ describe('a member that breaks the framing', () => {
   test.each([
     ['in garbage', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
     ['for more than a range may be', frame('range', Buffer.alloc(30, 0xff))],
+    ['for a batch of nothing', frame('batch', Buffer.alloc(13))],
     ['with an answer', data(1)],
   ])('by asking %s is closed and counted, and others are still served', async (_what, bytes) => {
     const { server } = serve();

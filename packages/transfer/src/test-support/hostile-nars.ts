@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { ASKED, FrameReader, frame, SIDE_CHANNEL_ALPN } from '../side-channel/frames.ts';
-import { idFrame, type RangeRequest, readRange } from '../side-channel/messages.ts';
+import {
+  type BatchRequest,
+  idFrame,
+  type RangeRequest,
+  readBatch,
+  readRange,
+} from '../side-channel/messages.ts';
 import type { NarTicket } from '../side-channel/nar-server.ts';
 
 /** What a member does that was asked for part of a NAR. */
@@ -97,13 +103,18 @@ export class HostileNars {
     const requests = new FrameReader(ASKED, {
       data: () => undefined,
       frame: (kind, body) => {
-        if (kind !== 'range') return;
-        const range = readRange(body);
+        if (kind !== 'range' && kind !== 'batch') return;
+        const range = kind === 'range' ? readRange(body) : firstOf(readBatch(body));
         turn = turn.then(() => NAR_FAULTS[this.#fault](socket, range));
       },
     });
     socket.on('data', (chunk) => requests.push(chunk));
   }
+}
+
+/** A batch, as if all of it were of its first path. */
+function firstOf({ id, zstd, bytes, paths }: BatchRequest): RangeRequest {
+  return { id, zstd, bytes, offset: 0, path: paths[0]! };
 }
 
 async function drained(socket: TLSSocket): Promise<void> {

@@ -1,6 +1,6 @@
 import { TransferError } from '../errors.ts';
 import type { PeerLabel } from '../side-channel/nar-connection.ts';
-import type { NarHolding, NarRange, PeerRanges } from '../side-channel/ranges.ts';
+import type { NarBatch, NarHolding, NarRange, PeerRanges } from '../side-channel/ranges.ts';
 
 /** A member that gives ranges of NARs out of memory. */
 export interface MemoryPeer {
@@ -20,6 +20,8 @@ const CHUNK_BYTES = 64 * 1024;
 /** The side channel without sockets: members by their peer ids. */
 export class MemoryPeers implements PeerRanges {
   readonly peers = new Map<string, MemoryPeer>();
+  /** Asked for so far. */
+  batches = 0;
 
   add(peerId: string, nars: Iterable<[string, Uint8Array]>): MemoryPeer {
     const peer: MemoryPeer = { nars: new Map(nars), sent: 0 };
@@ -50,6 +52,17 @@ export class MemoryPeers implements PeerRanges {
       peer.sent += chunk.length;
       take(chunk);
     }
+  }
+
+  async readBatch(
+    peer: PeerLabel,
+    { paths }: NarBatch,
+    take: (bytes: Uint8Array) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.batches += 1;
+    const bytesOf = (path: string) => this.peers.get(peer.peerId)?.nars.get(path)?.length ?? 1;
+    for (const path of paths) await this.read(peer, { path, offset: 0, bytes: bytesOf(path) }, take, signal);
   }
 
   async watch(
