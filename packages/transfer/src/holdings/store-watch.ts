@@ -1,5 +1,5 @@
-import { type FSWatcher, watch } from 'node:fs';
-import { lstat, stat } from 'node:fs/promises';
+import { type FSWatcher, lstatSync, watch } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Logger, Timer } from '@mesh/net';
 import { isStorePath, STORE_DIR } from '@mesh/nix';
@@ -29,6 +29,9 @@ export interface StoreWatchComponents {
   /** More happened than was seen. */
   readonly onMissed: () => void;
 }
+
+/** What Nix calls the lock of a path, after the path. */
+const LOCK = '.lock';
 
 interface Watched {
   /** When something last happened to it. */
@@ -61,7 +64,10 @@ export class StoreWatch {
     if (this.#watcher !== undefined || this.#poll !== undefined || this.#stopped) return;
     try {
       this.#watcher = watch(this.#directory, { persistent: false });
-      this.#watcher.on('change', (_, name) => this.#touched(String(name)));
+      // What merely changes in or at a path that is there makes it neither valid nor invalid.
+      this.#watcher.on('change', (type, name) => {
+        if (type === 'rename') this.#touched(String(name));
+      });
       this.#watcher.on('error', (error) => this.#pollInstead(error));
     } catch (error) {
       this.#pollInstead(error);
@@ -76,13 +82,15 @@ export class StoreWatch {
   }
 
   #touched(name: string): void {
-    const locked = name.endsWith('.lock') ? name.slice(0, -'.lock'.length) : undefined;
+    const locked = lockedBy(name);
     if (locked !== undefined) this.#look(locked);
-    this.#look(name);
+    // A path's own name may end so too.
+    if (locked === undefined || !this.#isThere(locked)) this.#look(name);
+    else this.#names.delete(name);
   }
 
   #look(name: string): void {
-    if (!isStorePath(pathOf(name))) return;
+    if (!this.#names.has(name) && !isStorePath(pathOf(name))) return;
     if (this.#names.size >= MAX_WATCHED_NAMES && !this.#names.has(name)) {
       this.#components.onMissed();
       return;
@@ -140,23 +148,22 @@ export class StoreWatch {
     const valid = others.length === 0 ? new Set<string>() : await store.among(others.map(pathOf));
     if (valid.size > 0) onValid([...valid]);
     const notYet = others.filter((name) => !valid.has(pathOf(name)));
-    const [collected, never] = await Promise.all([this.#absent([...held]), this.#absent(notYet)]);
+    const collected = [...held].filter((name) => !this.#isThere(name));
+    const never = notYet.filter((name) => !this.#isThere(name));
     if (collected.length > 0) onGone(collected.length);
     const waiting = new Set(notYet);
     for (const name of never) waiting.delete(name);
     for (const name of names) if (!waiting.has(name)) done(name);
   }
 
-  async #absent(names: readonly string[]): Promise<string[]> {
-    const there = await Promise.all(
-      names.map((name) =>
-        lstat(join(this.#directory, name)).then(
-          () => true,
-          () => false,
-        ),
-      ),
-    );
-    return names.filter((_, index) => !there[index]);
+  /** At once: what was just written is in the kernel's memory, and a look by way of the thread pool costs ten times as much. */
+  #isThere(name: string): boolean {
+    try {
+      return lstatSync(join(this.#directory, name), { throwIfNoEntry: false }) !== undefined;
+    } catch (error) {
+      this.#components.logger.debug({ reason: messageOf(error) }, 'a store path could not be looked at');
+      return true;
+    }
   }
 
   #sleep(): void {
@@ -193,6 +200,10 @@ export class StoreWatch {
     if (!quiet) this.#components.onMissed();
     this.#pollIn(quiet ? Math.min(pauseMs * 2, POLL_LAST_MS) : POLL_FIRST_MS, changed);
   }
+}
+
+function lockedBy(name: string): string | undefined {
+  return name.endsWith(LOCK) ? name.slice(0, -LOCK.length) : undefined;
 }
 
 function pathOf(name: string): string {
