@@ -29,6 +29,25 @@ const names = (wanted: Need, ...workers: WorkerInfo[]) =>
     workers.map((info) => ({ info })),
   ).map(({ info }) => info.name);
 
+describe('mandatory features', () => {
+  const lab = worker('lab', { features: ['kvm'], mandatoryFeatures: ['nixos-test', 'benchmark'] });
+
+  it('keep a machine for what requires all of them, and count as offered', () => {
+    const asks = (...requiredFeatures: string[]) => names(need({ requiredFeatures }), lab);
+    expect(asks()).toEqual([]);
+    expect(asks('nixos-test')).toEqual([]);
+    expect(asks('benchmark', 'nixos-test')).toEqual(['lab']);
+    expect(asks('benchmark', 'nixos-test', 'kvm')).toEqual(['lab']);
+    expect(asks('benchmark', 'nixos-test', 'big-parallel')).toEqual([]);
+  });
+
+  it('are named where nobody can build something', () => {
+    expect(whyImpossible('hello', need(), [lab], [])).toContain(
+      'only for what needs nixos-test and benchmark',
+    );
+  });
+});
+
 describe('a choice of machines', () => {
   const big = worker('big', {
     systems: ['x86_64-linux', 'aarch64-linux'],

@@ -14,10 +14,14 @@ export interface Need {
   readonly lastTry: boolean;
 }
 
-/** Has the system and all the features. */
+/** Has the system and all the features, and is not kept for derivations that need more. */
 export function offers(worker: WorkerInfo, need: Pick<Need, 'system' | 'requiredFeatures'>): boolean {
   if (need.system !== 'builtin' && !worker.systems.includes(need.system)) return false;
-  return need.requiredFeatures.every((feature) => worker.features.includes(feature));
+  const mandatory = worker.mandatoryFeatures ?? [];
+  if (!mandatory.every((feature) => need.requiredFeatures.includes(feature))) return false;
+  return need.requiredFeatures.every(
+    (feature) => worker.features.includes(feature) || mandatory.includes(feature),
+  );
 }
 
 export function allows(policy: Pick<JobOptions, 'only' | 'not'>, worker: WorkerInfo): boolean {
@@ -154,7 +158,9 @@ function offerOf(worker: WorkerInfo): string {
 }
 
 function featuresOf(worker: WorkerInfo): string {
-  return worker.features.join(' ') || 'no features';
+  const { features, mandatoryFeatures: mandatory = [] } = worker;
+  const offered = [...new Set([...features, ...mandatory])].join(' ') || 'no features';
+  return mandatory.length === 0 ? offered : `${offered}, only for what needs ${mandatory.join(' and ')}`;
 }
 
 function byName(workers: readonly WorkerInfo[]): WorkerInfo[] {

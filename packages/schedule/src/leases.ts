@@ -61,7 +61,9 @@ function takeResult(step: Step, lease: Lease, outcome: BuildOutcome): void {
   if (outcome.type === 'built') {
     derivation.outputBytes = outcome.outputs.reduce((sum, output) => sum + output.narBytes, 0);
     derivation.hashes = hashesOf(peerId, outcome.outputs);
-    succeed(step, derivation, { type: 'built', ...by, outputs: outcome.outputs, ...timings }, [peerId]);
+    const { self, workers } = step.state;
+    const holders = workers.get(peerId)?.info.delivers === true ? [self, peerId] : [peerId];
+    succeed(step, derivation, { type: 'built', ...by, outputs: outcome.outputs, ...timings }, holders);
   } else {
     fail(step, derivation, { type: 'failed', kind: 'build', message: outcome.message, ...by, ...timings });
   }

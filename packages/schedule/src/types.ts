@@ -71,6 +71,10 @@ export interface WorkerInfo {
   readonly isHome: boolean;
   readonly systems: readonly string[];
   readonly features: readonly string[];
+  /** It is for derivations that require all of these, which it has too. */
+  readonly mandatoryFeatures?: readonly string[] | undefined;
+  /** What it builds is in the home's store when it says so: others get it there, also when the worker is gone. */
+  readonly delivers?: boolean | undefined;
   readonly slots: number;
   /** Processor cores it gives to builds, all together. Absent: as many as slots. */
   readonly cores?: number | undefined;

@@ -93,8 +93,10 @@ export function forgetHolder(step: Step, peerId: PeerId): void {
 
 /** All of it that eligibility looks at. */
 function abilityOf(info: WorkerInfo): string {
-  const { name, systems, features, slots, cores, speed, tags, memoryBytes, emulated } = info;
-  return JSON.stringify([name, systems, features, slots > 0, cores, speed, tags, memoryBytes, emulated]);
+  const { name, systems, features, mandatoryFeatures, slots, cores, speed, tags, memoryBytes, emulated } =
+    info;
+  const figures = [slots > 0, cores, speed, tags, memoryBytes, emulated];
+  return JSON.stringify([name, systems, features, mandatoryFeatures, figures]);
 }
 
 function workersChanged(step: Step): void {

@@ -107,6 +107,10 @@ export const workerMessageSchema = v.variant('type', [
     name: v.pipe(v.string(), v.maxLength(200)),
     systems: v.pipe(v.array(v.pipe(v.string(), v.maxLength(64))), v.maxLength(64)),
     systemFeatures: v.pipe(v.array(v.pipe(v.string(), v.maxLength(128))), v.maxLength(256)),
+    /** It builds only what requires all of these. */
+    mandatoryFeatures: v.optional(v.pipe(v.array(text(128)), v.maxLength(256))),
+    /** A result means that the outputs are in the home's store. */
+    delivers: v.optional(v.boolean()),
     slots: count,
     cores: v.optional(count),
     /** Relative to an ordinary machine. */

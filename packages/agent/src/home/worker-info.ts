@@ -15,6 +15,8 @@ export function workerInfoOf(
     ...who,
     systems: said.systems,
     features: said.systemFeatures,
+    mandatoryFeatures: said.mandatoryFeatures,
+    delivers: said.delivers,
     slots: said.slots,
     cores: said.cores ?? record?.cores,
     speed: said.speed ?? record?.speed,
