@@ -6,6 +6,7 @@ import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
 import { announceMachine } from './announcement.ts';
+import { BuilderEntrance } from './builder/builder-entrance.ts';
 import { MACHINE_CONFIG_DIR } from './config/layers.ts';
 import { readSettings } from './config/settings.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
@@ -198,7 +199,14 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const historyShare = new HistoryShare({ net, clock, logger, history });
   const home = new Home(
     { self: net.self.peerId, incarnation },
-    { net, clock, logger, history, storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines) },
+    {
+      net,
+      clock,
+      logger,
+      history,
+      storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines),
+      fetch: (inputs) => transfer.fetchClosure(inputs),
+    },
   );
   let announce: () => void = () => undefined;
   const runner = new JobRunner({
@@ -215,6 +223,15 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       announce();
     },
   });
+  const builder = new BuilderEntrance(
+    {
+      dirs: init.serveControl
+        ? [init.socketDir ?? paths.socketDir, init.defaultSocketDir].filter((dir) => dir !== undefined)
+        : [],
+      daemonSocket: init.daemonSocket,
+    },
+    { net, runner, members: transfer.memberPaths, logger },
+  );
   const control = new ControlHandler({
     net,
     cache: new CacheControl({ net, pool, transfer, nix, kept }),
@@ -265,6 +282,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       uploadLimit.start();
       void kept.load();
       historyShare.start();
+      await builder.start();
       await net.start();
       void history.open();
       announce();
@@ -287,6 +305,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     async stop() {
       clearInterval(loadTimer);
       facts.stop();
+      await builder.stop();
       offers.stop();
       uploadLimit.stop();
       await runner.stop();

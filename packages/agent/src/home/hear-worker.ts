@@ -3,6 +3,7 @@ import type { HomeEvent, WorkerInfo } from '@mesh/schedule';
 import type { WorkerMessage } from '@mesh/wire';
 import type { WithoutNow } from '../step-loop.ts';
 import type { BuildNotes } from './build-notes.ts';
+import type { GoBetween } from './go-between.ts';
 import type { Grants } from './grants.ts';
 import type { Holders } from './holders.ts';
 import type { LeaseNews } from './lease-news.ts';
@@ -25,6 +26,7 @@ export interface HearingTools {
   grants: Grants;
   leaseNews: LeaseNews;
   holders: Holders;
+  goBetween: GoBetween;
   notes: BuildNotes;
   ownSlots: OwnSlots;
   /** A worker introduced itself, or is judged anew. */
@@ -96,6 +98,31 @@ function introduced(peerId: string, message: Message<'worker'>, tools: HearingTo
 }
 
 function returned(peerId: string, message: Message<'returned'>, tools: HearingTools): void {
+  const { goBetween, grants } = tools;
+  const isHeld = grants.heldBy(peerId, message.lease) !== undefined;
+  if (isHeld && goBetween.canHelp(peerId, message.missing)) void helpOut(peerId, message, tools);
+  else givenBack(peerId, message, tools);
+}
+
+/** A worker cannot get from its maker what this machine can: it is brought here, and the worker's lease given anew. */
+async function helpOut(peerId: string, message: Message<'returned'>, tools: HearingTools): Promise<void> {
+  const { self, plans, goBetween, dispatch } = tools;
+  const { lease, attempt, missing } = message;
+  const isHere = await goBetween.bring(missing, () =>
+    dispatch({ type: 'heartbeat', peerId, leases: [{ lease, attempt }] }),
+  );
+  if (!isHere) {
+    givenBack(peerId, message, tools);
+    return;
+  }
+  for (const producer of new Set(missing.map((path) => plans.producerOf(path)))) {
+    if (producer !== undefined) dispatch({ type: 'outputs-held', drvPath: producer, peerId: self });
+  }
+  const detail = 'what it could not get from another machine is brought home first';
+  givenBack(peerId, { ...message, reason: 'revoked', detail, missing: [] }, tools);
+}
+
+function givenBack(peerId: string, message: Message<'returned'>, tools: HearingTools): void {
   const { lease, attempt, reason, detail, missing } = message;
   const { grants, leaseNews, dispatch } = tools;
   const granted = grants.heldBy(peerId, lease);

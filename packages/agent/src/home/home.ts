@@ -19,6 +19,7 @@ import { BuildNotes, type HomeHistory } from './build-notes.ts';
 import { carryOut } from './carry-out.ts';
 import { Claims } from './claims.ts';
 import { FreshPredictions } from './fresh-predictions.ts';
+import { GoBetween } from './go-between.ts';
 import { Grants } from './grants.ts';
 import { type HearingTools, hearWorker } from './hear-worker.ts';
 import { Holders } from './holders.ts';
@@ -42,6 +43,8 @@ export interface HomeComponents {
   history: HomeHistory;
   /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
   storeLog(drvPath: string, lines: string[]): Promise<void>;
+  /** Brings paths and what they refer to into this machine's store. */
+  fetch(inputs: readonly { path: string; holders: readonly string[] }[]): Promise<unknown>;
 }
 
 /**
@@ -64,6 +67,7 @@ export class Home {
   readonly #notes: BuildNotes;
   readonly #predictions: FreshPredictions;
   readonly #ownSlots: OwnSlots;
+  readonly #goBetween: GoBetween;
 
   constructor(init: HomeInit, components: HomeComponents) {
     const { net, clock, logger } = components;
@@ -78,6 +82,14 @@ export class Home {
     this.#predictions = this.#freshPredictions();
     components.history.onRecorded(() => {
       if (this.#runs.size > 0) this.#predictions.learned();
+    });
+    this.#goBetween = new GoBetween({
+      self: init.self,
+      holders: this.holders,
+      clock,
+      logger,
+      isConnected: (peerId) => net.connectedMembers().includes(peerId),
+      fetch: (inputs) => components.fetch(inputs),
     });
     this.#claims = new Claims({ net, clock, logger, dispatch });
     const hearing = this.#hearing(dispatch);
@@ -146,7 +158,10 @@ export class Home {
   /** Starts a pass; the promise is for its end. */
   begin(runId: string, job: Job, options: JobOptions): Promise<RunEnd> {
     // What earlier jobs heard may be forgotten: a job that still fetches its result asks the members themselves.
-    if (this.#runs.size === 0) this.holders.clear();
+    if (this.#runs.size === 0) {
+      this.holders.clear();
+      this.#goBetween.clear();
+    }
     // Ahead of need: evaluation takes longer than opening streams.
     this.#links.callAll();
     const { run, end } = this.#runs.begin(runId, job, options);
@@ -198,6 +213,7 @@ export class Home {
       grants: this.#grants,
       leaseNews: this.#leaseNews,
       holders: this.holders,
+      goBetween: this.#goBetween,
       notes: this.#notes,
       ownSlots: this.#ownSlots,
       workerUp: (worker) => this.#workerUp(worker),
