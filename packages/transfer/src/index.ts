@@ -3,6 +3,7 @@ export { isTransferError, TransferError, type TransferErrorCode } from './errors
 export type { FetchProgress } from './fetch-progress.ts';
 export type { BadPeer, FetchOptions, FetchResult, TransferEvents } from './fetcher.ts';
 export type { WantedPath } from './holders.ts';
+export type { MemberPath, MemberPaths } from './member-paths.ts';
 export { signingKeyName } from './path-info-verification.ts';
 export type { BinaryCacheState } from './substituter/binary-cache.ts';
 export {

@@ -7,6 +7,7 @@ import { Fetcher, type FetchOptions, type FetchResult, type TransferEvents } fro
 import { Holdings, type HoldingsCounters } from './holdings/holdings.ts';
 import type { ProbableHolders } from './holdings/probable-holders.ts';
 import { daemonValidPaths } from './holdings/valid-paths.ts';
+import { MemberPaths } from './member-paths.ts';
 import type { TransferNet } from './net.ts';
 import { agentVouchers, signingKeyName } from './path-info-verification.ts';
 import { TempRoots } from './roots/temp-roots.ts';
@@ -64,6 +65,8 @@ export interface Transfer {
   readonly publicKey: string;
   /** What the members' summaries say about who has what. */
   readonly holders: ProbableHolders;
+  /** Paths of members that do not come into this store. */
+  readonly memberPaths: MemberPaths;
   /** Undefined where the agent has no binary cache. */
   readonly binaryCache: BinaryCacheState | undefined;
   /** Begins to serve the own store to members, and to this machine's Nix. */
@@ -98,6 +101,7 @@ export function createTransfer(init: TransferInit): (components: TransferCompone
 
 class AgentTransfer implements Transfer {
   readonly events: Emitter<TransferEvents>;
+  readonly memberPaths: MemberPaths;
   readonly #components: TransferComponents;
   readonly #signingKey: ReturnType<typeof signingKeyFromSeed>;
   readonly #client: StoreClient;
@@ -161,6 +165,7 @@ class AgentTransfer implements Transfer {
             events: this.events,
             logger,
           });
+    this.memberPaths = new MemberPaths({ client: this.#client, vouchers, nars: this.#dataPlane, logger });
     const fetcher = new Fetcher({
       net,
       store,

@@ -155,7 +155,7 @@ function drainInBackground(lines: AsyncGenerator<unknown>): void {
 }
 
 /** Removes a socket that an agent which is no more left behind. @throws AgentError AGENT_ALREADY_RUNNING */
-async function removeStale(path: string): Promise<void> {
+export async function removeStale(path: string): Promise<void> {
   const alive = await new Promise<boolean>((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
