@@ -114,6 +114,7 @@ describe('dialling', () => {
     await run(10_000, 500);
     expect(attempts.map(({ peerId }) => peerId)).toEqual([undefined]);
     connected.clear();
+    dialer.urge('found');
     await run(10_000, 500);
     expect(attempts.map(({ peerId }) => peerId)).toEqual([undefined, undefined]);
   });

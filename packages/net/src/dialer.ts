@@ -81,8 +81,8 @@ export class Dialer {
   /** There is a reason to try now: it was just seen, or just lost. Without a peer: everybody. `delayMs` from now at the earliest. */
   urge(peerId?: string, delayMs = 0): void {
     const at = this.#components.clock.monotonic() + delayMs;
-    for (const target of peerId === undefined ? this.#targets.values() : [this.#targets.get(peerId)]) {
-      if (target === undefined) continue;
+    for (const target of this.#targets.values()) {
+      if (peerId !== undefined && target.peerId !== peerId && target.metAs !== peerId) continue;
       target.failures = 0;
       target.nextAttempt = Math.min(target.nextAttempt, at);
     }
