@@ -77,6 +77,7 @@ export async function installHost(init: InstallInit): Promise<HostOutcome> {
     return { result: 'nixos', configuration: nixosConfiguration(init.peerAddresses) };
   }
   machine.refuse(installRefusal(facts, means));
+  await machine.checkPassword();
   const release = await init.releases.for(facts.platform!);
   const { units } = init;
   const steps = planInstall(facts, { release, service: means.service, units });
@@ -127,6 +128,7 @@ export async function uninstallHost(init: HostRun & { readonly keepState: boolea
   await using machine = await Machine.connect(init);
   const { facts } = machine;
   machine.refuse(uninstallRefusal(facts, init.means));
+  await machine.checkPassword();
   for (const step of planUninstall(facts, init)) {
     const began = performance.now();
     if (step.action?.do === 'leave') await init.mesh.remove(step.action.peerId);
@@ -188,6 +190,23 @@ class Machine implements AsyncDisposable {
 
   refuse(sentence: string | undefined): void {
     if (sentence !== undefined) throw new InstallError('INSTALL_REFUSED', sentence);
+  }
+
+  /** Before anything is packed and sent. */
+  async checkPassword(): Promise<void> {
+    if (this.facts.root !== 'sudo-password') return;
+    try {
+      await this.#root.run(':');
+    } catch (cause) {
+      if (!(cause instanceof InstallError)) throw cause;
+      throw new InstallError(
+        'INSTALL_REFUSED',
+        `sudo does not let this user become root there (${cause.message})`,
+        {
+          cause,
+        },
+      );
+    }
   }
 
   async asRoot(step: InstallStep, script: string): Promise<string> {

@@ -100,15 +100,18 @@ function unitText(service: ReturnType<typeof serviceOf>, { units }: InstallWish)
   return service === 'launchd' ? units.launchd : undefined;
 }
 
-/** What must be open for members to reach it; nothing is changed. */
+/**
+ * What must be open for members to reach it; nothing is changed. Beside the agent's own port there is one for store paths, which the
+ * system chooses: the LAN is let through as a whole.
+ */
 function firewallHint({ firewall }: HostFacts): string {
   switch (firewall) {
     case 'ufw':
-      return `ufw is on: run \`ufw allow ${AGENT_PORT}/tcp && ufw allow ${MDNS_PORT}/udp\` there, and let members reach its other TCP ports (ufw allow from YOUR-LAN)`;
+      return `ufw is on: let the LAN through, run \`ufw allow from 192.168.0.0/16\` or the like there (TCP ${AGENT_PORT}, one more TCP port, UDP ${MDNS_PORT})`;
     case 'firewalld':
-      return `firewalld is on: run \`firewall-cmd --permanent --add-port=${AGENT_PORT}/tcp --add-service=mdns && firewall-cmd --reload\` there, and put its LAN into a zone that members reach`;
+      return `firewalld is on: let the LAN through, run \`firewall-cmd --permanent --zone=trusted --add-source=192.168.0.0/16 && firewall-cmd --reload\` or the like there (TCP ${AGENT_PORT}, one more TCP port, UDP ${MDNS_PORT})`;
     case 'none':
-      return `neither ufw nor firewalld is on; members need TCP ${AGENT_PORT} and UDP ${MDNS_PORT}`;
+      return `neither ufw nor firewalld is on; members need TCP ${AGENT_PORT}, one more TCP port, and UDP ${MDNS_PORT}`;
   }
 }
 
