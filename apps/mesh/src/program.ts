@@ -150,7 +150,11 @@ function addAgent(command: Command): void {
   command
     .option('--name <name>', "this machine's name in the mesh (default: its host name)")
     .option('--listen <port>', 'TCP port for other machines')
-    .option('--peer <multiaddr>', 'a machine to connect to where multicast does not reach', collect)
+    .option(
+      '--peer <address>',
+      'a machine to connect to where multicast does not reach: HOST[:PORT]',
+      collect,
+    )
     .option('--no-mdns', 'neither announce this machine nor look for others')
     .option('--slots <n>', 'builds at a time; 0 builds nothing here')
     .option('--limit-rate <bytes>', 'bytes a second for serving others: 10M, 500K')

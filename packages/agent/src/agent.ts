@@ -44,7 +44,7 @@ export interface AgentInit {
   defaultSocketDir?: string;
   name?: string;
   listenPort?: number;
-  /** Multiaddrs of agents to call. */
+  /** Agents to call: names, IP addresses or multiaddrs. */
   peers?: string[];
   mdns?: boolean;
   slots?: number;
@@ -100,6 +100,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     name: settings.name,
     listenPort: settings.listenPort,
     discovery: { mdns: settings.mdns },
+    interfaces: settings.interfaces,
     peers: settings.peers,
     agentVersion: AGENT_VERSION,
   })({ logger, clock });
@@ -166,7 +167,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       clock,
       logger,
       fetcher: transfer,
-      connections: new BuildConnections(clock, init.daemonSocket),
+      connections: new BuildConnections(clock, () => DaemonClient.connect(daemon)),
       roots,
       keeper: new OutputKeeper({
         self: net.self.peerId,

@@ -6,7 +6,7 @@ import type { UploadConfig } from '../worker/upload-limit.ts';
 import { type ConfigSources, mergeLayers, readLayers } from './layers.ts';
 import { NAME_PATTERN } from './patterns.ts';
 import { type CacheConfig, DEFAULT_CACHE_PORT } from './sections/cache.ts';
-import { DEFAULT_LISTEN_PORT } from './sections/network.ts';
+import { DEFAULT_LISTEN_PORT, type InterfaceConfig } from './sections/network.ts';
 
 /** Settings in force: the configuration's, overridden by the command line's. */
 export interface AgentSettings {
@@ -14,6 +14,7 @@ export interface AgentSettings {
   listenPort: number;
   peers: string[];
   mdns: boolean;
+  interfaces: InterfaceConfig;
   slots: number | undefined;
   offer: OfferConfig;
   tags: readonly string[];
@@ -47,6 +48,7 @@ export function readSettings(
     listenPort: given.listenPort ?? config.listenPort ?? DEFAULT_LISTEN_PORT,
     peers: [...(config.peers ?? []), ...(given.peers ?? [])],
     mdns: given.mdns ?? config.mdns ?? true,
+    interfaces: config.interfaces ?? {},
     slots: given.slots ?? config.slots,
     offer: config.offer ?? {},
     tags: config.tags ?? [],

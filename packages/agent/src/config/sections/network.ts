@@ -1,16 +1,33 @@
-import type { KeySchemas } from '../key-schema.ts';
+import type { InterfaceRules } from '@mesh/net';
+import { type KeySchemas, section } from '../key-schema.ts';
 
 /** How this machine reaches others. */
 export interface NetworkConfig {
   /** TCP port of the control plane; 0 for any free one. */
   listenPort?: number;
-  /** Multiaddrs of agents to call, for networks without multicast. */
+  /** Agents to call, for networks without multicast: names, IP addresses, with or without a port, or multiaddrs. */
   peers?: string[];
   /** Whether to look for agents by multicast DNS. */
   mdns?: boolean;
+  /** Which network interfaces to use. */
+  interfaces?: InterfaceConfig;
+}
+
+/** Names of network interfaces, `*` standing for any characters. */
+export interface InterfaceConfig extends InterfaceRules {
+  allow?: string[];
+  deny?: string[];
 }
 
 export const DEFAULT_LISTEN_PORT = 4747;
+
+/** What `parseAddress` of @mesh/net can make something of; the rest it refuses when the agent starts. */
+const PEER_PATTERN = '^[A-Za-z0-9_/:[][^ ]{0,299}$';
+const interfaceNames = {
+  type: 'array',
+  items: { type: 'string', pattern: '^[^ /]{1,32}$' },
+  maxItems: 64,
+} as const;
 
 export const networkKeys: KeySchemas<NetworkConfig> = {
   listenPort: {
@@ -21,16 +38,34 @@ export const networkKeys: KeySchemas<NetworkConfig> = {
     default: DEFAULT_LISTEN_PORT,
   },
   peers: {
-    description: 'Agents to call, where multicast does not reach them. `mesh agent --peer` adds to them.',
+    description:
+      'Agents to call, where multicast does not reach them ([docs/network.md](network.md)): names or IP addresses, with `:PORT` where it is not 4747. `mesh agent --peer` adds to them.',
     type: 'array',
-    items: { type: 'string', pattern: '^/' },
+    items: { type: 'string', pattern: PEER_PATTERN },
     maxItems: 64,
     default: [],
-    examples: [['/ip4/192.168.5.101/tcp/4747']],
+    examples: [['192.168.5.101', 'ruby.example.org:5000', '[fd00::7]:4747', '/ip4/192.168.5.101/tcp/4747']],
   },
   mdns: {
     description: 'Announce this machine on the LAN by multicast DNS (UDP 5353), and look for others.',
     type: 'boolean',
     default: true,
   },
+  interfaces: section<InterfaceConfig>(
+    'Network interfaces to meet other machines on and to name to them ([docs/network.md](network.md)). Loopback is none, nor, unless allowed by name, a bridge of containers or virtual machines.',
+    {
+      allow: {
+        description: 'These and no others. `*` stands for any characters.',
+        without: 'all that lead to other machines',
+        ...interfaceNames,
+        examples: [['eth0', 'wg*']],
+      },
+      deny: {
+        description: 'Never these, even if allowed.',
+        default: [],
+        ...interfaceNames,
+        examples: [['tun0']],
+      },
+    },
+  ),
 };
