@@ -125,6 +125,7 @@ export class LocalDataPlane implements DataPlane {
     );
     this.#storeNars = new StoreNars({
       root: async (path) => (await this.#servingRoots.promise([path])).has(path),
+      validPaths: (paths) => this.#servingPool.use(async (daemon) => await daemon.queryValidPaths(paths)),
       pathInfo: (path) => infos.ask(path),
       openNar: daemonNars(this.#servingPool),
     });

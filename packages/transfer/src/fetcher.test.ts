@@ -94,11 +94,14 @@ describe('fetching a closure', () => {
     const { alpha, gamma } = lan;
     const path = alpha.store.add('big', [], 'x'.repeat(8_000_000));
     const giveUp = new AbortController();
+    let second: Promise<unknown> | undefined;
     const first = gamma.fetcher.fetchClosure([{ path, holders: [alpha.peerId] }], {
       signal: giveUp.signal,
-      onPlan: () => giveUp.abort(new Error('no longer wanted')),
+      onPlan: () => {
+        second = gamma.fetcher.fetchClosure([{ path, holders: [alpha.peerId] }]);
+        giveUp.abort(new Error('no longer wanted'));
+      },
     });
-    const second = gamma.fetcher.fetchClosure([{ path, holders: [alpha.peerId] }]);
     await expect(first).rejects.toThrow('no longer wanted');
     await second;
     expect(gamma.imported).toEqual([path]);

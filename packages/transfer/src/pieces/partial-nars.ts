@@ -77,6 +77,10 @@ export class PartialNars implements HoldingBoard, NarShelf {
     return new PartialReader(entry, entry.file);
   }
 
+  async openBatch(paths: readonly string[], signal: AbortSignal): Promise<NarReader | undefined> {
+    return this.#components.shelf.openBatch(paths, signal);
+  }
+
   watch(peerId: string, path: string, tell: (holding: NarHolding) => void): () => void {
     const watcher: Watcher = { peerId, tell, complete: undefined };
     const watchers = this.#watchers.get(path) ?? new Set();

@@ -29,7 +29,10 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'mesh-pieces-'));
   peers = new MemoryPeers();
   budget = new WindowBudget(WINDOW_BUDGET_BYTES);
-  partials = new PartialNars({ shelf: { open: async () => undefined }, isValid: async () => false });
+  partials = new PartialNars({
+    shelf: { open: async () => undefined, openBatch: async () => undefined },
+    isValid: async () => false,
+  });
   const now = () => performance.now();
   nars = new PieceNars({ peers, budget, directory, partials, now, random: Math.random });
   reports = [];

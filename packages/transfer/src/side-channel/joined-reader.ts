@@ -48,6 +48,19 @@ export class JoinedReader implements NarReader {
   }
 }
 
+/** The readers as one, undefined where one of them is missing: then none is left open. */
+export async function joined(
+  opening: readonly Promise<NarReader | undefined>[],
+): Promise<JoinedReader | undefined> {
+  const opened = await Promise.allSettled(opening);
+  const readers = opened.flatMap((one) => (one.status === 'fulfilled' ? (one.value ?? []) : []));
+  if (readers.length === opened.length) return new JoinedReader(readers);
+  for (const reader of readers) reader.close();
+  const failed = opened.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return undefined;
+}
+
 async function fill(reader: NarReader, offset: number, into: Uint8Array, signal: AbortSignal): Promise<void> {
   if (reader.fill !== undefined) {
     reader.fill(offset, into);

@@ -6,20 +6,20 @@ import type { NarReader } from './ranges.ts';
 /** Ranges of a NAR straight from the store's files. Holds one file open at most. */
 export class LayoutReader implements NarReader {
   readonly narBytes: number;
-  readonly contentId: string;
+  readonly contentId?: string;
   readonly #path: string;
   readonly #layout: NarLayout;
   #file: { readonly path: Buffer; readonly descriptor: number } | undefined;
 
   /**
    * @param path the store path, for errors
-   * @param narHash what the path was registered with
+   * @param narHash what the path was registered with, where that is known
    */
-  constructor(path: string, layout: NarLayout, narHash: Uint8Array) {
+  constructor(path: string, layout: NarLayout, narHash?: Uint8Array) {
     this.#path = path;
     this.#layout = layout;
     this.narBytes = layout.narBytes;
-    this.contentId = Buffer.from(narHash).toString('hex');
+    if (narHash !== undefined) this.contentId = Buffer.from(narHash).toString('hex');
   }
 
   /**

@@ -4,7 +4,6 @@ import { IDLE_CONNECTION_MS } from '../constants.ts';
 import { messageOf, TransferError } from '../errors.ts';
 import type { LinkRate } from './compression.ts';
 import { ASKED, FrameError, type FrameKind, FrameReader } from './frames.ts';
-import { JoinedReader } from './joined-reader.ts';
 import { COPIED_BYTES, KEPT_READER_MS, MAX_QUEUED_RANGES, OPENED_AHEAD } from './limits.ts';
 import {
   type BatchRequest,
@@ -200,12 +199,10 @@ export class NarSession {
   }
 
   async #openBatch(paths: readonly string[]): Promise<NarReader> {
-    const opened = await Promise.allSettled(paths.map((path) => this.#open(path)));
-    const readers = opened.flatMap((one) => (one.status === 'fulfilled' ? (one.value ?? []) : []));
-    if (readers.length === paths.length) return new JoinedReader(readers);
-    for (const reader of readers) reader.close();
-    const failed = opened.find((one) => one.status === 'rejected');
-    throw failed?.reason ?? refused('not all of the batch is here');
+    if (!paths.every(isStorePath)) throw refused('it is no store path');
+    const batch = await this.#components.shelf.openBatch(paths, this.#gone.signal);
+    if (batch === undefined) throw refused('not all of the batch is here');
+    return batch;
   }
 
   async #open(path: string): Promise<NarReader | undefined> {

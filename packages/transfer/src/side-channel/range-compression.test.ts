@@ -42,7 +42,7 @@ function peer(limit: number | undefined, bytes = TEXT) {
   const server = new NarServer(
     { host: '127.0.0.1' },
     {
-      shelf: { open: async () => reader(bytes) },
+      shelf: { open: async () => reader(bytes), openBatch: async () => undefined },
       compressor: { blocks, freeCores: () => 2 },
       now: () => performance.now(),
     },

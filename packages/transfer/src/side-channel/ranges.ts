@@ -80,6 +80,8 @@ export interface NarReader {
 export interface NarShelf {
   /** A reader of a path's NAR, undefined where nothing of it is here. */
   open(path: string, signal: AbortSignal): Promise<NarReader | undefined>;
+  /** A reader of several small ones put together, undefined where one of them is not here. */
+  openBatch(paths: readonly string[], signal: AbortSignal): Promise<NarReader | undefined>;
 }
 
 /** The serving end of {@link PeerRanges.watch}. */

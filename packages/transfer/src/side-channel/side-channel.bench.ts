@@ -59,6 +59,7 @@ async function serve(stateDir: string): Promise<void> {
       },
       close: () => undefined,
     }),
+    openBatch: async () => undefined,
   };
   const server = new NarServer({ host: '127.0.0.1' }, { shelf, now: () => performance.now() });
   const net = await makeNet(stateDir);

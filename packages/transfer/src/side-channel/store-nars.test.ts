@@ -31,6 +31,7 @@ afterEach(() => rmSync(files, { recursive: true, force: true }));
 function nars(): StoreNars {
   return new StoreNars({
     root: async () => valid,
+    validPaths: async (paths) => new Set(valid ? paths : []),
     pathInfo: async () => (valid ? { narSize, narHash } : undefined),
     async *openNar() {
       streamed += 1;
@@ -89,6 +90,7 @@ describe('NARs out of the files of the store', () => {
           rooted.push(path);
           return false;
         },
+        validPaths: async (paths) => new Set(paths),
         pathInfo: async () => ({ narSize: narBytes, narHash }),
         openNar: () => {
           throw new Error('the files can be read');
@@ -111,6 +113,25 @@ describe('NARs out of the files of the store', () => {
     await read(shelf, 0, 1_000);
     writeFileSync(join(files, 'large'), 'short');
     await expect(read(shelf, 0, narSize)).rejects.toMatchObject({ code: 'NIX_CORRUPT_PATH' });
+  });
+
+  test('several come as one, and none where one of them is not valid', async () => {
+    const whole = await read(nars(), 0, narSize);
+    const batch = (await nars().openBatch([PATH, PATH]))!;
+    const parts: Buffer[] = [];
+    for await (const view of batch.read(0, batch.narBytes, never)) parts.push(Buffer.from(view));
+    expect(Buffer.concat(parts).equals(Buffer.concat([whole, whole]))).toBe(true);
+    batch.close();
+    valid = false;
+    expect(await nars().openBatch([PATH])).toBeUndefined();
+  });
+
+  test('in a batch come by way of the daemon too', async () => {
+    rmSync(files, { recursive: true });
+    const batch = (await nars().openBatch([PATH, PATH]))!;
+    expect(batch.narBytes).toBe(2 * narSize);
+    valid = false;
+    expect(await nars().openBatch([PATH])).toBeUndefined();
   });
 
   test('come by way of the daemon where the files are not to be had', async () => {

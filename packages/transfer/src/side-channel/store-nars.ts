@@ -3,6 +3,7 @@ import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
 import { NarLayout, NixError } from '@mesh/nix';
 import { ROOTED_NAR_BYTES } from '../roots/constants.ts';
 import { type OpenNar, StreamedNarReader } from './daemon-nars.ts';
+import { joined } from './joined-reader.ts';
 import { LayoutReader } from './layout-reader.ts';
 import { LAYOUT_IDLE_MS, MAX_LAYOUT_BYTES, MAX_LAYOUTS } from './limits.ts';
 import type { NarReader, NarShelf } from './ranges.ts';
@@ -16,6 +17,8 @@ export interface StoredPath {
 export interface StoreNarsComponents {
   /** Sees to it that a path is not collected while it is read. @returns whether it is valid, now that it cannot go */
   readonly root: (path: string) => Promise<boolean>;
+  /** The valid ones of these. */
+  readonly validPaths: (paths: readonly string[]) => Promise<ReadonlySet<string>>;
   /** What the store says of a valid path. */
   readonly pathInfo: (path: string) => Promise<StoredPath | undefined>;
   /** The way through the daemon, for a store whose files this process cannot read. */
@@ -59,6 +62,25 @@ export class StoreNars implements NarShelf {
     }
   }
 
+  /**
+   * Small NARs, as their files are now: they are read before anything could collect them, so none is rooted, and who fetches them
+   * compares their hashes.
+   */
+  async openBatch(paths: readonly string[]): Promise<NarReader | undefined> {
+    const valid = await this.#components.validPaths(paths);
+    if (!paths.every((path) => valid.has(path))) return undefined;
+    return joined(paths.map((path) => this.#openAsIs(path)));
+  }
+
+  async #openAsIs(path: string): Promise<NarReader | undefined> {
+    try {
+      return new LayoutReader(path, await this.#newLayout(path));
+    } catch (error) {
+      if (!isNotReadable(error)) throw error;
+      return this.open(path);
+    }
+  }
+
   /** Forgets what it knows of files. */
   close(): void {
     clearTimeout(this.#idle);
@@ -71,14 +93,18 @@ export class StoreNars implements NarShelf {
     if (kept !== undefined) return Promise.resolve(kept);
     let building = this.#building.get(path);
     if (building === undefined) {
-      building = NarLayout.of(this.#components.fileOf?.(path) ?? path, {
-        files: { lstatSync, readdirSync, readlinkSync },
-        pause: () => turnOfTheLoop(),
-        caseHack: process.platform === 'darwin',
-      }).finally(() => this.#building.delete(path));
+      building = this.#newLayout(path).finally(() => this.#building.delete(path));
       this.#building.set(path, building);
     }
     return building;
+  }
+
+  #newLayout(path: string): Promise<NarLayout> {
+    return NarLayout.of(this.#components.fileOf?.(path) ?? path, {
+      files: { lstatSync, readdirSync, readlinkSync },
+      pause: () => turnOfTheLoop(),
+      caseHack: process.platform === 'darwin',
+    });
   }
 
   #keep(path: string, layout: NarLayout): void {

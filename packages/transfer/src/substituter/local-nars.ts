@@ -7,12 +7,12 @@ import type { NarStreams, NarWish } from './nar-streams.ts';
 
 /** NARs out of this machine's store and from members, in the thread that has the connections. */
 export class LocalNars implements NarStreams {
-  readonly #shelf: NarShelf;
+  readonly #shelf: Pick<NarShelf, 'open'>;
   readonly #peers: Pick<PeerRanges, 'read'>;
   /** NARs of members that are being read. */
   #streams = 0;
 
-  constructor(shelf: NarShelf, peers: Pick<PeerRanges, 'read'>) {
+  constructor(shelf: Pick<NarShelf, 'open'>, peers: Pick<PeerRanges, 'read'>) {
     this.#shelf = shelf;
     this.#peers = peers;
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { encodeBase32, type PathDescription, parseStorePath } from '@mesh/nix';
 import { StreamedNarReader } from '../side-channel/daemon-nars.ts';
+import { joined } from '../side-channel/joined-reader.ts';
 import type { NarReader, NarShelf } from '../side-channel/ranges.ts';
 import type { StoreReader } from '../store-reader.ts';
 
@@ -52,6 +53,10 @@ export class MemoryStore implements StoreReader, NarShelf {
     const nar = this.nars.get(path);
     if (nar === undefined) return undefined;
     return new StreamedNarReader(path, nar.length, (wanted) => this.openNar(wanted));
+  }
+
+  openBatch(paths: readonly string[]): Promise<NarReader | undefined> {
+    return joined(paths.map((path) => this.open(path)));
   }
 
   async *openNar(path: string): AsyncGenerator<Uint8Array> {

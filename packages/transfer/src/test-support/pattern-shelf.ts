@@ -1,4 +1,5 @@
 import { StreamedNarReader } from '../side-channel/daemon-nars.ts';
+import { joined } from '../side-channel/joined-reader.ts';
 import type { NarReader, NarShelf } from '../side-channel/ranges.ts';
 
 const MIB = 1024 * 1024;
@@ -31,6 +32,10 @@ export class PatternShelf implements NarShelf {
       read: (offset, bytes, signal) => this.#big(offset, bytes, signal),
       close: () => undefined,
     });
+  }
+
+  openBatch(paths: readonly string[]): Promise<NarReader | undefined> {
+    return joined(paths.map((path) => this.open(path)));
   }
 
   #counted(reader: NarReader): NarReader {
