@@ -11,6 +11,7 @@ import { MessageWalker } from './message-walker.ts';
 
 interface Kept {
   readonly answer: Buffer;
+  readonly references: readonly string[];
   readonly at: number;
 }
 
@@ -40,12 +41,10 @@ export class ClosureWalk {
     this.#seen.add(path);
     const kept = this.#kept.get(path);
     if (kept === undefined) return undefined;
-    if (this.#now() - kept.at > INFO_KEPT_MS) {
-      this.end();
-      return undefined;
-    }
     this.#kept.delete(path);
     this.#keptBytes -= kept.answer.length;
+    if (this.#now() - kept.at > INFO_KEPT_MS) return undefined;
+    this.#comesNext(kept.references);
     return kept.answer;
   }
 
@@ -57,16 +56,18 @@ export class ClosureWalk {
   /** The daemon's whole answer came to what {@link takeNext} gave; errors and paths that are not valid are asked for again. */
   arrived(path: string, answer: Buffer, wanted: boolean): void {
     this.#onWay -= 1;
-    if (!this.#learn(answer) || wanted || !this.#walking) return;
-    this.#kept.set(path, { answer, at: this.#now() });
+    const references = this.#learn(answer);
+    if (references === undefined || wanted || !this.#walking) return;
+    this.#kept.set(path, { answer, references, at: this.#now() });
     this.#keptBytes += answer.length;
   }
 
   /** What to ask for now; each path once in a walk. */
   takeNext(): string[] {
     const paths: string[] = [];
-    if (!this.#walking) return paths;
-    while (this.#onWay < MAX_INFOS_ON_WAY && this.#next.length > 0 && this.#hasRoom()) {
+    // Many at once: each write to the daemon wakes it, which costs more than a question.
+    if (!this.#walking || this.#onWay > MAX_INFOS_ON_WAY / 2 || this.#isFull()) return paths;
+    while (this.#onWay < MAX_INFOS_ON_WAY && this.#next.length > 0) {
       const path = this.#next.pop()!;
       if (this.#seen.has(path)) continue;
       this.#seen.add(path);
@@ -87,27 +88,30 @@ export class ClosureWalk {
     this.#walking = false;
   }
 
-  #hasRoom(): boolean {
+  /** Full once it was filled, until there is room for as many as are asked for at once. */
+  #isFull(): boolean {
     return (
-      this.#kept.size + this.#onWay < MAX_INFOS_KEPT &&
-      this.#keptBytes < MAX_INFOS_BYTES &&
-      this.#seen.size < MAX_WALKED_PATHS
+      this.#kept.size > MAX_INFOS_KEPT - 2 * MAX_INFOS_ON_WAY ||
+      this.#keptBytes > MAX_INFOS_BYTES ||
+      this.#seen.size > MAX_WALKED_PATHS
     );
   }
 
-  /** @returns whether it is the answer for a valid path */
-  #learn(answer: Buffer): boolean {
+  /** @returns the references, undefined for an error or a path that is not valid */
+  #learn(answer: Buffer): readonly string[] | undefined {
     const messages = new MessageWalker(protocolError);
     const reader = new ByteReader(answer, messages.walk(answer, 0));
-    if (messages.ended !== 'last' || !reader.flag()) return false;
+    if (messages.ended !== 'last' || !reader.flag()) return undefined;
     reader.string();
     reader.string();
     const references = reader.strings();
-    if (this.#references.size + references.length > MAX_WALKED_PATHS) return true;
-    for (const path of references.toReversed()) {
-      this.#references.add(path);
-      if (!this.#seen.has(path)) this.#next.push(path);
-    }
-    return true;
+    if (this.#references.size + references.length > MAX_WALKED_PATHS) return [];
+    for (const path of references) this.#references.add(path);
+    this.#comesNext(references);
+    return references;
+  }
+
+  #comesNext(references: readonly string[]): void {
+    for (const path of references.toReversed()) if (!this.#seen.has(path)) this.#next.push(path);
   }
 }

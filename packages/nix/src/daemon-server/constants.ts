@@ -24,9 +24,9 @@ export const LINGER_MS = 10_000;
 
 /** Path infos asked for ahead of a client that walks over a closure: on their way at once, and kept at most. */
 export const MAX_INFOS_ON_WAY = 32;
-export const MAX_INFOS_KEPT = 1024;
+export const MAX_INFOS_KEPT = 8192;
 /** A path info that long is not kept, and none after it. */
-export const MAX_INFOS_BYTES = 4 * 1024 * 1024;
+export const MAX_INFOS_BYTES = 8 * 1024 * 1024;
 /** Paths remembered as asked for in one walk; closures of whole systems have some ten thousand. */
 export const MAX_WALKED_PATHS = 100_000;
 /** What was asked for ahead answers no question after this: what is said of a path is never older. */
