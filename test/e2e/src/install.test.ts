@@ -15,7 +15,7 @@ const INSTALL_TIMEOUT_MS = 150_000;
 const BUNDLE = '/tmp/mesh.tar.gz';
 
 interface Summary {
-  hosts: { host: string; result: string; member?: string; error?: string }[];
+  hosts: { host: string; result: string; member?: string; error?: string; configuration?: string }[];
 }
 
 /*
@@ -185,6 +185,17 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('mesh install', () => {
     expect(summary.hosts[0]?.error).toMatch(/it has no Nix; install it first/);
     const unmanaged = await install('root@h3');
     expect(unmanaged.summary.hosts[0]?.error).toMatch(/neither systemd nor launchd; say --supervise/);
+  });
+
+  test('of NixOS nothing is changed: the configuration to add is told', async () => {
+    await h3.exec(['touch', '/etc/NIXOS']);
+    const { code, summary } = await install('root@h3');
+    await h3.exec(['rm', '/etc/NIXOS']);
+    expect(code).toBe(0);
+    expect(summary.hosts).toMatchObject([
+      { result: 'nixos', configuration: expect.stringMatching(/services\.mesh = \{\n +enable = true;/) },
+    ]);
+    expect(summary.hosts[0]?.configuration).toContain('mesh invite | ssh -p 22 root@h3 mesh join');
   });
 
   test('a host key that changed is refused, and one nobody knows without a terminal', async () => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import type { SshClient } from '../ssh-client.ts';
+import type { SshClient, SshTarget } from '../ssh-client.ts';
 import {
   AGENT_START_TIMEOUT_S,
   CURRENT,
@@ -74,7 +74,7 @@ export async function installHost(init: InstallInit): Promise<HostOutcome> {
   const { facts } = machine;
   if (facts.nixos) {
     onStep({ step: 'probe', text: 'NixOS: its configuration is changed by nobody but its owner', ms: 0 });
-    return { result: 'nixos', configuration: nixosConfiguration(init.peerAddresses) };
+    return { result: 'nixos', configuration: nixosConfiguration(machine.target, init.peerAddresses) };
   }
   machine.refuse(installRefusal(facts, means));
   await machine.checkPassword();
@@ -186,6 +186,10 @@ class Machine implements AsyncDisposable {
       client.close();
       throw error;
     }
+  }
+
+  get target(): SshTarget {
+    return this.#client.target;
   }
 
   refuse(sentence: string | undefined): void {

@@ -1,15 +1,30 @@
-/** What makes a NixOS machine a member: the owner adds it, switches, and runs `mesh join` there once. */
-export function nixosConfiguration(peerAddresses: readonly string[]): string {
-  const peers = peerAddresses.map(
-    (address) => `\n    # settings.peers = [ "${address}" ]; # where multicast does not reach`,
+import type { SshTarget } from '../ssh-client.ts';
+import { shellCommand } from './shell-quote.ts';
+
+/** What makes a NixOS machine a member: its owner adds the module and these lines, switches, and joins once. */
+export function nixosConfiguration(
+  { user, host, port }: Pick<SshTarget, 'user' | 'host' | 'port'>,
+  peerAddresses: readonly string[],
+): string {
+  const [address] = peerAddresses;
+  const peer =
+    address === undefined
+      ? ''
+      : `\n    # Where multicast does not reach from there to here:\n    # settings.peers = [ "${address}" ];`;
+  const ssh = shellCommand(
+    'ssh',
+    '-p',
+    String(port),
+    `${user}@${host}`,
+    ...(user === 'root' ? [] : ['sudo']),
   );
-  return `{
-  # flake.nix: inputs.mesh.url = "…"; and inputs.mesh.nixosModules.mesh among the modules
+  return `  # In flake.nix: nixosModules.mesh of the mesh's flake among the modules of this machine. Then:
   services.mesh = {
     enable = true;
-    openFirewall = true;${peers.slice(0, 1).join('')}
+    openFirewall = true;${peer}
   };
-}
 
-Then \`nixos-rebuild switch\`, and once: mesh invite | ssh THAT-MACHINE sudo mesh join`;
+After \`nixos-rebuild switch\` there, once, here:
+
+  mesh invite | ${ssh} mesh join`;
 }

@@ -166,7 +166,10 @@ launchctl bootout system/${LAUNCHD_LABEL} 2>/dev/null || true
 launchctl bootstrap system ${LAUNCHD_PLIST}`;
     case 'supervise':
       return `${stopSupervised}
-setsid sh ${CURRENT}/packaging/supervise/mesh-supervise </dev/null >>${LOG_FILE} 2>&1 &`;
+script=${CURRENT}/packaging/supervise/mesh-supervise
+# Nix's package has its files one floor down.
+[ -e "$script" ] || script=${CURRENT}/lib/mesh/packaging/supervise/mesh-supervise
+setsid sh "$script" </dev/null >>${LOG_FILE} 2>&1 &`;
     case 'none':
       return ':';
   }
