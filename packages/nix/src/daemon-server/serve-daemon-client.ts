@@ -8,6 +8,11 @@ export interface ServeDaemonClientInit {
   /** Connects to the real daemon, with the rights this client is to have. */
   openDaemon(): Promise<Duplex>;
   readonly handlers: ClientHandlers;
+  /**
+   * For clients with less than the rights of the daemon connection: a sentence about an operation (by Nix's number) that is not for
+   * them, which ends the connection. What cannot be followed is refused then, and settings by name are left out.
+   */
+  readonly refusal?: (operation: number) => string | undefined;
   /** Told where the handlers are not asked (any more), because what is spoken is not known here; everything passes then. */
   onPassedThrough?(reason: string): void;
 }

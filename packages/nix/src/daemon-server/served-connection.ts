@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { CLOSE_TIMEOUT_MS, Operation } from '../daemon/constants.ts';
+import { type DaemonOptions, setOptionsRequest } from '../daemon/requests.ts';
 import { NixError } from '../errors.ts';
 import { answerLayout } from './answer-layouts.ts';
 import { AnswerStream } from './answer-stream.ts';
@@ -42,7 +43,11 @@ export class ServedConnection {
     this.#daemon = daemon;
     this.#requests = new RequestStream(
       {
-        layout: (operation) => requestLayout(operation, this.#handshake.features),
+        layout: (operation) => {
+          const refusal = this.#init.refusal?.(operation);
+          if (refusal !== undefined) throw new NixError('NIX_CLIENT_REFUSED', refusal);
+          return requestLayout(operation, this.#handshake.features);
+        },
         isHeld: (operation) => this.#isHeld(operation),
         passes: (operation) => this.#passes(operation),
         whole: (operation, request) => this.#whole(operation, request),
@@ -170,7 +175,14 @@ export class ServedConnection {
       this.#pathInfos?.ask(request);
       return false;
     }
-    if (operation === Operation.SetOptions) this.#settings = readSetOptions(request);
+    if (operation === Operation.SetOptions) {
+      this.#settings = readSetOptions(request);
+      if (this.#init.refusal !== undefined) {
+        this.#passes(operation);
+        this.#toDaemon(Buffer.from(setOptionsRequest(plainSettings(this.#settings))));
+        return false;
+      }
+    }
     // A client that does not wait for answers is served by the daemon alone, which keeps their order.
     else if (!this.#answers.isClientWaiting && this.#pathInfos?.isClientWaiting === false) {
       this.#phase = 'serving';
@@ -288,6 +300,12 @@ export class ServedConnection {
   }
 
   #passThrough(reason: string): void {
+    if (this.#init.refusal !== undefined) {
+      throw new NixError(
+        'NIX_CLIENT_REFUSED',
+        `This client has limited rights and speaks what is not understood here (${reason}); use another version of Nix.`,
+      );
+    }
     this.#phase = 'raw';
     this.#init.onPassedThrough?.(reason);
   }
@@ -341,6 +359,11 @@ function endSoon(stream: Duplex, lingerMs: number): void {
   const timer = setTimeout(() => stream.destroy(), lingerMs);
   stream.once('close', () => clearTimeout(timer));
   stream.end(() => stream.destroy());
+}
+
+/** Settings by name may run programs with the daemon's rights. */
+function plainSettings({ overrides: _, ...settings }: ClientSettings): DaemonOptions {
+  return settings;
 }
 
 function clientError(what: string): NixError {
