@@ -202,4 +202,35 @@ describe('an examination', () => {
       saidOf('version', { agent: agent({}, [member('ruby', { agentVersion: '0.9.0' })]) }),
     ).toMatchObject([{ level: 'warning', finding: 'members run other versions (ruby 0.9.0; here 1.0.0)' }]);
   });
+
+  it('machines without an agent: those that are left alone, and lines that are wrong', () => {
+    const builder = (name: string, more: object) => ({
+      name,
+      peerId: name,
+      uri: `ssh-ng://${name}`,
+      place: '/etc/nix/machines:2',
+      state: 'idle' as const,
+      systems: [],
+      systemFeatures: [],
+      mandatoryFeatures: [],
+      slots: 1,
+      running: 0,
+      speed: 1,
+      nixVersion: null,
+      ...more,
+    });
+    const running = agent();
+    if (!running.ok) throw new TypeError('It runs.');
+    const builders = [
+      builder('aquamarine', {}),
+      builder('ruby', { state: 'resting', trouble: 'Nobody answers.' }),
+    ];
+    const peers = { ...running.value.peers, builders, builderTroubles: ['/etc/nix/machines:3: no host.'] };
+    expect(saidOf('builders', { agent: { ok: true, value: { ...running.value, peers } } })).toMatchObject([
+      { level: 'warning', finding: '/etc/nix/machines:3: no host' },
+      { level: 'warning', finding: 'ruby is left alone: Nobody answers' },
+      { level: 'ok', finding: '1 of 2 machines without an agent can be used' },
+    ]);
+    expect(saidOf('builders', {})).toEqual([]);
+  });
 });
