@@ -47,7 +47,7 @@ describe.skipIf(requireLab()).each(IMAGES)(
     test('a small closure arrives, valid, with the giver’s signature', async () => {
       const lib = await make(giver, 'small-lib');
       const app = await make(giver, 'small-app', 0, [lib]);
-      const held = await until('news of the closure', 5_000, async () => {
+      const held = await until('news of the closure', 20_000, async () => {
         const found = await ask<object>(taker, { ask: 'who-has', paths: [app, lib] });
         return Object.keys(found).length === 2 ? found : undefined;
       });
