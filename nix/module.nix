@@ -38,7 +38,7 @@ let
     (set [ "tags" ] cfg.tags)
     (set [ "offer" "cores" ] cfg.cores)
     (set [ "offer" "hours" ] cfg.hours)
-    (set [ "builders" ] cfg.extraBuilders)
+    (set [ "builders" "machines" ] cfg.extraBuilders)
     (optionalAttrs (!(builtins.elem "build" cfg.roles)) { offer.slots = 0; })
   ];
   effective = lib.recursiveUpdate ofOptions cfg.settings;
@@ -72,12 +72,13 @@ let
   listenPort = valueOf [ "listenPort" ];
   cachePort = valueOf [ "cache" "port" ];
   cacheEnabled = valueOf [ "cache" "enabled" ];
-  frontDoorEnabled = valueOf [ "frontDoor" "enabled" ] == true;
+  frontDoorEnabled = valueOf [ "frontDoor" "enabled" ];
   frontDoorPort = valueOf [ "frontDoor" "port" ];
-  ports =
-    optional (listenPort != 0) listenPort
-    ++ optional cacheEnabled cachePort
-    ++ optional (frontDoorEnabled && frontDoorPort != null) frontDoorPort;
+  # 0 is any port that is free.
+  openPorts = builtins.filter (port: port != 0) (
+    [ listenPort ] ++ optional frontDoorEnabled frontDoorPort
+  );
+  ports = openPorts ++ optional cacheEnabled cachePort;
   keyFile = if cfg.enrolmentKeyFile == null then "" else toString cfg.enrolmentKeyFile;
 in
 {
@@ -284,9 +285,7 @@ in
     })
 
     (mkIf cfg.openFirewall {
-      networking.firewall.allowedTCPPorts =
-        optional (listenPort != 0) listenPort
-        ++ optional (frontDoorEnabled && frontDoorPort != null) frontDoorPort;
+      networking.firewall.allowedTCPPorts = openPorts;
       networking.firewall.allowedUDPPorts = optional (valueOf [ "mdns" ]) 5353;
     })
 

@@ -14,8 +14,14 @@ let
   cpu = if stdenv.hostPlatform.isAarch64 then "arm64" else "x64";
   libc = if stdenv.hostPlatform.isMusl then "musl" else "glibc";
 
-  # `os`, `cpu` and `libc` of a package: a list of what it is for, or absent.
-  fits = package: field: value: !(package ? ${field}) || builtins.elem value package.${field};
+  # `os`, `cpu` and `libc` of a package: what it is for, or with `!` what it is not for.
+  fits =
+    package: field: value:
+    let
+      given = lib.toList (package.${field} or [ ]);
+      named = builtins.filter (one: !(lib.hasPrefix "!" one)) given;
+    in
+    !(builtins.elem "!${value}" given) && (named == [ ] || builtins.elem value named);
   # The name of what lies at `node_modules/a/node_modules/@b/c`, which is `@b/c` unless it is an alias.
   nameAt = path: package: package.name or (lib.last (lib.splitString "node_modules/" path));
 

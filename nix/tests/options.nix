@@ -160,7 +160,15 @@ let
     attrsOf = type: {
       name = "attribute set of ${type.name}";
       check = isAttrs;
-      merge = path: values: attrsMerge (inner: mergeDefinitions inner type) path (concatMap pushDown values);
+      merge =
+        path: values:
+        let
+          given = concatMap pushDown values;
+          # What only conditions that do not hold define is not there.
+          defined = name: concatMap (value: if hasAttr name value then discharge value.${name} else [ ]) given != [ ];
+          kept = map (value: removeAttrs value (filter (name: !(defined name)) (attrNames value))) given;
+        in
+        attrsMerge (inner: mergeDefinitions inner type) path kept;
     };
     anything = {
       name = "anything";
