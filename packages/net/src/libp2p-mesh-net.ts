@@ -11,7 +11,7 @@ import {
 import type { Channel } from './channel.ts';
 import type { Clock, Timer } from './clock.ts';
 import { Connections } from './connections.ts';
-import { DEFAULT_PORT, LONG_STILL_MS, RENEW_INTERVAL_MS } from './constants.ts';
+import { DEFAULT_PORT, RENEW_INTERVAL_MS } from './constants.ts';
 import type { NetInit } from './create-net.ts';
 import { Dialer } from './dialer.ts';
 import { Directory } from './directory.ts';
@@ -20,13 +20,14 @@ import { NetError } from './errors.ts';
 import { Gossip } from './gossip.ts';
 import { Greeter } from './greeter.ts';
 import type { Identity } from './identity.ts';
-import { isOnLink, usableAddresses } from './interfaces.ts';
+import { usableAddresses } from './interfaces.ts';
 import { Joining } from './joining.ts';
 import type { Logger } from './logger.ts';
 import { MdnsDiscovery } from './mdns/discovery.ts';
 import type { Role } from './membership/records.ts';
 import type { MembershipStore } from './membership-store.ts';
 import type { MemberView, MeshNet, NetEvents, OwnRecord, ProtocolHandler, StrangerView } from './mesh-net.ts';
+import { Moves } from './moves.ts';
 import { RecordPublisher } from './own-record.ts';
 import { openChannel } from './protocol-streams.ts';
 import { readInterfaces } from './read-interfaces.ts';
@@ -71,6 +72,7 @@ export class Libp2pMeshNet implements MeshNet {
   readonly #publisher: RecordPublisher;
   readonly #mdns: MdnsDiscovery | undefined;
   readonly #roster: Roster;
+  readonly #moves: Moves;
   #renewing: Timer | undefined;
 
   private constructor(
@@ -200,6 +202,14 @@ export class Libp2pMeshNet implements MeshNet {
         onGoodbye: (peerId) => strangers.left(peerId),
       });
     }
+    this.#moves = new Moves({
+      sessions: this.#sessions,
+      gossip: this.#gossip,
+      dialer: this.#dialer,
+      publisher: this.#publisher,
+      mdns: this.#mdns,
+      logger,
+    });
   }
 
   /** @throws {NetError} `NET_BAD_ADDRESS` */
@@ -228,7 +238,7 @@ export class Libp2pMeshNet implements MeshNet {
       },
     );
     const net = new Libp2pMeshNet(init, parts, switchboard, strangers, surroundings);
-    moved.tell = (change) => net.#moved(change);
+    moved.tell = (change) => net.#moves.took(change, surroundings.addresses);
     invitations.isOpen = () => net.#joining.isInvitationOpen();
     return net;
   }
@@ -398,27 +408,6 @@ export class Libp2pMeshNet implements MeshNet {
     if (this.#sessions.primary(peerId) !== undefined) return;
     this.#dialer.know(peerId, addresses);
     this.#dialer.urge(peerId, this.identity.peerId > peerId ? POLITE_DELAY_MS : 0);
-  }
-
-  /** The machine woke, or is in another network: whatever was true of connections need not be. */
-  #moved({ addresses, sleptMs, stoodStillMs }: SurroundingsChange): void {
-    const { logger } = this.#parts;
-    logger.info({ addresses, sleptMs, stoodStillMs }, 'This machine woke, or its network changed.');
-    const now = this.#surroundings.addresses;
-    this.#mdns?.update(now);
-    // With no network at all nothing can be done, and a cable that comes back soon finds connections as they were.
-    if (now.length === 0) return;
-    for (const session of this.#sessions.all()) {
-      const host = hostOf(session.connection.remoteAddr.toString());
-      if (host !== undefined && isOnLink(host, addresses?.gone ?? [])) this.#sessions.end(session, 'closed');
-    }
-    if (addresses !== undefined) this.#publisher.refresh();
-    if (addresses !== undefined || sleptMs !== undefined) this.#gossip.probe();
-    else this.#gossip.greetAll();
-    if (addresses !== undefined || sleptMs !== undefined || (stoodStillMs ?? 0) > LONG_STILL_MS) {
-      this.#mdns?.refresh();
-    }
-    this.#dialer.urge();
   }
 
   #plainAddresses(): string[] {

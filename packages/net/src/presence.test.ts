@@ -1,18 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from './clock.ts';
-import { CERTIFICATE_TTL_MS, PING_INTERVAL_MS, RENEW_BEFORE_MS, SILENCE_LIMIT_MS } from './constants.ts';
+import {
+  CERTIFICATE_TTL_MS,
+  PING_INTERVAL_MS,
+  PROBE_LIMIT_MS,
+  RECORD_MAX_INTERVAL_MS,
+  RENEW_BEFORE_MS,
+  SILENCE_LIMIT_MS,
+  WATCH_INTERVAL_MS,
+} from './constants.ts';
 import type { MeshNet } from './mesh-net.ts';
-import { allConnected, ManualClock, NetBed, until } from './testing.ts';
+import { allConnected, ManualClock, NetBed, SleepingClock, until } from './testing.ts';
 
 let bed: NetBed;
-let clock: ManualClock;
+let clock: SleepingClock;
 let watcher: MeshNet;
 let watched: MeshNet;
 let down: string[];
 
 /** A peer whose clock never moves never pings: connected, and silent. */
 async function connect(watchedClock: ManualClock | undefined): Promise<void> {
-  clock = new ManualClock();
+  clock = new SleepingClock();
   watcher = await bed.up('watcher', { clock });
   watched = await bed.up('watched', watchedClock === undefined ? {} : { clock: watchedClock });
   await watched.join(watcher.invite());
@@ -47,6 +55,30 @@ describe('a silent member', () => {
     expect(down).toEqual([]);
     clock.pass(PING_INTERVAL_MS);
     expect(down).toEqual(['silent']);
+  });
+});
+
+describe('a machine that slept', () => {
+  it('gives up a member it does not hear of within five seconds of waking', async () => {
+    await connect(new ManualClock());
+    clock.asleepMs = 3_600_000;
+    clock.pass(WATCH_INTERVAL_MS + PROBE_LIMIT_MS);
+    expect(down).toEqual(['silent']);
+    expect(WATCH_INTERVAL_MS + PROBE_LIMIT_MS).toBeLessThan(5_000);
+  });
+
+  it('keeps one it hears of', async () => {
+    const watchedClock = new ManualClock();
+    await connect(watchedClock);
+    const sequence = () => watcher.members().find(({ self }) => !self)?.record?.sequence;
+    const before = sequence();
+    clock.asleepMs = 3_600_000;
+    clock.pass(WATCH_INTERVAL_MS);
+    clock.pass(1);
+    watchedClock.pass(RECORD_MAX_INTERVAL_MS);
+    await until('it is heard of', () => sequence() !== before);
+    clock.pass(PROBE_LIMIT_MS);
+    expect(down).toEqual([]);
   });
 });
 

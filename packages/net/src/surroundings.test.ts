@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { WATCH_INTERVAL_MS, WOKE_AFTER_MS } from './constants.ts';
 import type { InterfaceAddress } from './interfaces.ts';
 import { Surroundings, type SurroundingsChange } from './surroundings.ts';
-import { ManualClock } from './testing.ts';
+import { SleepingClock } from './testing.ts';
 
 const at = (address: string): InterfaceAddress => ({
   name: 'eth0',
@@ -11,14 +11,6 @@ const at = (address: string): InterfaceAddress => ({
   family: 4,
   multicast: true,
 });
-
-/** A clock whose wall can go on while everything else stands still, as in a machine that sleeps. */
-class SleepingClock extends ManualClock {
-  asleepMs = 0;
-  override now(): number {
-    return super.now() + this.asleepMs;
-  }
-}
 
 function watching() {
   const clock = new SleepingClock();

@@ -59,6 +59,15 @@ export class ManualClock implements Clock {
   }
 }
 
+/** A clock whose wall can go on while everything else stands still, as in a machine that sleeps. */
+export class SleepingClock extends ManualClock {
+  asleepMs = 0;
+
+  override now(): number {
+    return super.now() + this.asleepMs;
+  }
+}
+
 /** Real agents' networks on 127.0.0.1, each with a state directory of its own; all stopped and removed in the end. */
 export class NetBed implements AsyncDisposable {
   readonly #nets = new Set<MeshNet>();
