@@ -43,6 +43,9 @@ export async function askForBuild(
   const results = (await handlers.buildPaths?.({ ...build, settings, trust }, talk)) ?? 'pass';
   if (results === 'pass') return PASS;
   if (operation === Operation.BuildPaths) {
+    const texts = [...results.values()].map(({ errorMsg }) => errorMsg).filter((text) => text !== '');
+    // One is the answer itself; of several the answer only has the names.
+    if (texts.length > 1) for (const text of texts) talk.line(`\u001b[31;1merror:\u001b[0m ${text}`);
     const failure = failureOf(results);
     return failure === undefined ? PASS : { type: 'answer', bytes: errorMessage(failure) };
   }

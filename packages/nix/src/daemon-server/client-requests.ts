@@ -1,3 +1,4 @@
+import type { DaemonOptions } from '../daemon/requests.ts';
 import type { DerivationOutput } from '../derivation.ts';
 import { ByteReader } from './byte-reader.ts';
 import type {
@@ -84,6 +85,11 @@ export function readBuildDerivation(
 /** Reads a whole request whose only argument is a path. */
 export function readPath(request: Buffer): string {
   return new ByteReader(request, 8).string();
+}
+
+/** Settings by name may run programs with the daemon's rights. */
+export function withoutOverrides({ overrides: _, ...settings }: ClientSettings): DaemonOptions {
+  return settings;
 }
 
 function readPairs(reader: ByteReader): Map<string, string> {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { Message } from '../daemon/constants.ts';
 import { WireWriter } from '../daemon/wire-writer.ts';
 import { MAX_TALK_BYTES } from './constants.ts';
@@ -40,6 +41,17 @@ export class ClientTalkWriter implements ClientTalk {
     this.#sink = sink;
     this.signal = signal;
     this.#upperHalf = FIRST_UPPER_HALF + (connections++ % UPPER_HALVES);
+  }
+
+  /** Talk over a connection. */
+  static over(client: Duplex, signal: AbortSignal): ClientTalkWriter {
+    const sink: TalkSink = {
+      write: (bytes) => void client.write(bytes),
+      get waitingBytes() {
+        return client.writableLength;
+      },
+    };
+    return new ClientTalkWriter(sink, signal);
   }
 
   startActivity(activity: Parameters<ClientTalk['startActivity']>[0]): number {

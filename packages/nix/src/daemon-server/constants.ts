@@ -31,3 +31,12 @@ export const MAX_INFOS_BYTES = 8 * 1024 * 1024;
 export const MAX_WALKED_PATHS = 100_000;
 /** What was asked for ahead answers no question after this: what is said of a path is never older. */
 export const INFO_KEPT_MS = 1_000;
+/**
+ * A NAR is made from the store's files here where it is large and its files are: a question and a walk over the files come
+ * before its first byte, and for small files the daemon is as fast.
+ */
+export const MIN_OWN_NAR_BYTES = 1024 * 1024;
+export const MIN_OWN_NAR_FILE_BYTES = 256 * 1024;
+export const MAX_OWN_NAR_FILES = 4096;
+/** Read and sent at once; several times what a socket holds. */
+export const NAR_PIECE_BYTES = 1024 * 1024;

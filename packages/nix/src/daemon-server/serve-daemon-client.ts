@@ -9,6 +9,11 @@ export interface ServeDaemonClientInit {
   openDaemon(): Promise<Duplex>;
   readonly handlers: ClientHandlers;
   /**
+   * Where this process sees the files of the real daemon's store (`/nix/store`). Where given, large NARs of paths that the real
+   * daemon calls valid are made from them, which is faster than having them through its socket.
+   */
+  readonly storeDirectory?: string;
+  /**
    * For clients with less than the rights of the daemon connection: a sentence about an operation (by Nix's number) that is not for
    * them, which ends the connection. What cannot be followed is refused then, and settings by name are left out.
    */

@@ -1,20 +1,24 @@
 import type { Duplex } from 'node:stream';
 import { CLOSE_TIMEOUT_MS, Operation } from '../daemon/constants.ts';
-import { type DaemonOptions, setOptionsRequest } from '../daemon/requests.ts';
+import { setOptionsRequest } from '../daemon/requests.ts';
 import { NixError } from '../errors.ts';
 import { answerLayout } from './answer-layouts.ts';
 import { AnswerStream } from './answer-stream.ts';
-import { errorMessage, lastMessage, pathInfoAnswer } from './answers.ts';
+import { errorMessage } from './answers.ts';
 import { askForBuild, type Outcome } from './build-requests.ts';
-import { readPath, readSetOptions, UNSAID_SETTINGS } from './client-requests.ts';
+import { clientError } from './client-error.ts';
+import { readSetOptions, UNSAID_SETTINGS, withoutOverrides } from './client-requests.ts';
 import { ClientTalkWriter } from './client-talk.ts';
 import { LINGER_MS, MAX_AHEAD_BYTES } from './constants.ts';
 import type { ClientSettings } from './handlers.ts';
 import { type AgreedHandshake, followHandshake } from './handshake.ts';
+import { isHeldOperation } from './held-operations.ts';
 import { PathInfoQuestions } from './path-info-questions.ts';
+import { askForNar, askForPathInfo, askWhetherValid } from './path-requests.ts';
 import { requestLayout } from './request-layouts.ts';
 import { RequestStream } from './request-stream.ts';
 import type { ServeDaemonClientInit } from './serve-daemon-client.ts';
+import { endSoon } from './stream-end.ts';
 
 /** `serving`: a handler works for the client; `raw`: everything passes as it comes. */
 type Phase = 'handshake' | 'requests' | 'serving' | 'raw' | 'over';
@@ -44,12 +48,18 @@ export class ServedConnection {
     this.#requests = new RequestStream(
       {
         layout: (operation) => {
-          const refusal = this.#init.refusal?.(operation);
+          const refusal = init.refusal?.(operation);
           if (refusal !== undefined) throw new NixError('NIX_CLIENT_REFUSED', refusal);
           return requestLayout(operation, this.#handshake.features);
         },
-        isHeld: (operation) => this.#isHeld(operation),
-        passes: (operation) => this.#passes(operation),
+        isHeld: (operation) => isHeldOperation(operation, init),
+        passes: (operation) => {
+          // Too long to be read, so it might ask for anything.
+          if (init.refusal !== undefined && isHeldOperation(operation, init)) {
+            throw clientError('a request that is too long');
+          }
+          this.#passes(operation);
+        },
         whole: (operation, request) => this.#whole(operation, request),
         write: (bytes) => this.#toDaemon(bytes),
       },
@@ -150,25 +160,6 @@ export class ServedConnection {
     this.#answers.expect({ layout: answerLayout(operation, this.#handshake), toClient: true });
   }
 
-  #isHeld(operation: number): boolean {
-    const handlers = this.#init.handlers;
-    switch (operation) {
-      case Operation.SetOptions:
-        return true;
-      case Operation.BuildPaths:
-      case Operation.BuildPathsWithResults:
-        return handlers.buildPaths !== undefined;
-      case Operation.BuildDerivation:
-        return handlers.buildDerivation !== undefined;
-      case Operation.QueryPathInfo:
-        return true;
-      case Operation.NarFromPath:
-        return handlers.narFromPath !== undefined;
-      default:
-        return false;
-    }
-  }
-
   /** @returns whether a handler works on it, so that the requests after it have to wait */
   #whole(operation: number, request: Buffer): boolean {
     if (operation === Operation.QueryPathInfo && this.#init.handlers.queryPathInfo === undefined) {
@@ -179,7 +170,7 @@ export class ServedConnection {
       this.#settings = readSetOptions(request);
       if (this.#init.refusal !== undefined) {
         this.#passes(operation);
-        this.#toDaemon(Buffer.from(setOptionsRequest(plainSettings(this.#settings))));
+        this.#toDaemon(Buffer.from(setOptionsRequest(withoutOverrides(this.#settings))));
         return false;
       }
     }
@@ -197,16 +188,7 @@ export class ServedConnection {
   async #serve(operation: number, request: Buffer): Promise<void> {
     const serving = new AbortController();
     this.#serving = serving;
-    const client = this.#client;
-    const talk = new ClientTalkWriter(
-      {
-        write: (bytes) => void client.write(bytes),
-        get waitingBytes() {
-          return client.writableLength;
-        },
-      },
-      serving.signal,
-    );
+    const talk = ClientTalkWriter.over(this.#client, serving.signal);
     let outcome: Outcome | 'written';
     try {
       outcome = await this.#ask(operation, request, talk);
@@ -226,40 +208,14 @@ export class ServedConnection {
   }
 
   #ask(operation: number, request: Buffer, talk: ClientTalkWriter): Promise<Outcome | 'written'> {
-    if (operation === Operation.QueryPathInfo) return this.#askForPathInfo(request);
-    if (operation === Operation.NarFromPath) return this.#askForNar(request);
-    return askForBuild(request, this.#init.handlers, talk, this.#settings, this.#handshake);
-  }
-
-  async #askForPathInfo(request: Buffer): Promise<Outcome> {
-    const info = (await this.#init.handlers.queryPathInfo?.(readPath(request))) ?? 'pass';
-    return info === 'pass' ? { type: 'pass' } : { type: 'answer', bytes: pathInfoAnswer(info) };
-  }
-
-  async #askForNar(request: Buffer): Promise<Outcome | 'written'> {
-    let begun = false;
-    const write = async (chunk: Uint8Array): Promise<void> => {
-      if (this.#phase !== 'serving') throw clientError('the end of its connection in the middle of a NAR');
-      if (!begun) this.#client.write(lastMessage());
-      begun = true;
-      if (this.#client.write(chunk)) return;
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#client.off('drain', done).off('close', done);
-          resolve();
-        };
-        this.#client.on('drain', done).on('close', done);
-      });
-    };
-    try {
-      const answer = (await this.#init.handlers.narFromPath?.(readPath(request), write)) ?? 'pass';
-      if (answer === 'written' && !begun) await write(new Uint8Array());
-      return answer === 'pass' && !begun ? { type: 'pass' } : 'written';
-    } catch (error) {
-      // The client has part of a NAR, and no way to tell it that there is no more but the end of the connection.
-      if (begun) this.#client.destroy();
-      throw error;
+    const { client, handlers, storeDirectory } = this.#init;
+    if (operation === Operation.QueryPathInfo) return askForPathInfo(request, handlers);
+    if (operation === Operation.NarFromPath) {
+      const isValid = (path: string) =>
+        askWhetherValid(path, this.#answers, (bytes) => this.#toDaemon(bytes));
+      return askForNar(request, { client, handlers, storeDirectory, isValid });
     }
+    return askForBuild(request, handlers, talk, this.#settings, this.#handshake);
   }
 
   #conclude(operation: number, request: Buffer, outcome: Outcome): void {
@@ -351,24 +307,4 @@ export class ServedConnection {
     this.#client.resume();
     endSoon(this.#client, LINGER_MS);
   }
-}
-
-/** Ends a stream when it has taken what was written, or after a while. */
-function endSoon(stream: Duplex, lingerMs: number): void {
-  if (stream.destroyed) return;
-  const timer = setTimeout(() => stream.destroy(), lingerMs);
-  stream.once('close', () => clearTimeout(timer));
-  stream.end(() => stream.destroy());
-}
-
-/** Settings by name may run programs with the daemon's rights. */
-function plainSettings({ overrides: _, ...settings }: ClientSettings): DaemonOptions {
-  return settings;
-}
-
-function clientError(what: string): NixError {
-  return new NixError(
-    'NIX_CLIENT_PROTOCOL',
-    `The client of the nix-daemon sent ${what}, which the protocol does not allow: check that it is Nix.`,
-  );
 }

@@ -68,7 +68,7 @@ export interface Served extends AsyncDisposable {
   readonly served: Promise<void>;
 }
 
-export async function serve(handlers: ClientHandlers): Promise<Served> {
+export async function serve(handlers: ClientHandlers, storeDirectory?: string): Promise<Served> {
   const directory = await mkdtemp(join(tmpdir(), 'served-client-'));
   const [clients, daemons] = [createServer(), createServer()];
   const paths = { clients: join(directory, 'clients'), daemons: join(directory, 'daemons') };
@@ -85,6 +85,7 @@ export async function serve(handlers: ClientHandlers): Promise<Served> {
       return socket;
     },
     handlers,
+    ...(storeDirectory === undefined ? {} : { storeDirectory }),
     onPassedThrough: (reason) => passedThrough.push(reason),
   });
   const [daemonSocket] = await accepted[1]!;
