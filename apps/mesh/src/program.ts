@@ -97,6 +97,9 @@ export function createProgram(version: string): Command {
     .action(async (target: string, flags: JsonFlags & { job?: string }) =>
       (await import('./commands/why.ts')).why(target, flags),
     );
+  command('run <command...>', 'run a command whose Nix builds on the mesh: mesh run -- nix build').action(
+    async (words: string[], flags: CommonFlags) => (await import('./commands/run.ts')).run(words, flags),
+  );
   command('doctor', 'what is wrong with the mesh on this machine, and how to mend it')
     .option('--json', 'for programs')
     .action(async (flags: JsonFlags) => (await import('./commands/doctor.ts')).doctor(flags, version));

@@ -23,6 +23,7 @@ import { JobRunner } from './job/job-runner.ts';
 import { stderrLogger } from './logger.ts';
 import { MachineFacts } from './machine/facts.ts';
 import { memoryChannelPair } from './memory-channel.ts';
+import { nixSocketIn } from './nix-socket/serve-nix.ts';
 import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -54,6 +55,8 @@ export interface AgentInit {
   serveControl: boolean;
   /** Serve the binary cache to this machine's Nix; an agent that lives for one build does not. */
   serveCache?: boolean;
+  /** Serve `nix.sock` to this machine's Nix; an agent that lives for one build does not. */
+  serveNix?: boolean;
   logger?: Logger;
   /** Path of nix-daemon's socket, where it is not the usual one. */
   daemonSocket?: string;
@@ -246,6 +249,16 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const server = init.serveControl ? serveAt(init.socketDir ?? paths.socketDir) : undefined;
   const defaultServer =
     init.serveControl && init.defaultSocketDir !== undefined ? serveAt(init.defaultSocketDir) : undefined;
+  const nixSockets = [init.socketDir ?? paths.socketDir, init.defaultSocketDir ?? []]
+    .flat()
+    .filter(() => init.serveNix && settings.nixSocket)
+    .map((dir) =>
+      nixSocketIn(dir, init.daemonSocket, {
+        runner,
+        queryValidPaths: (paths) => pool.use(async (client) => client.queryValidPaths(paths)),
+        logger,
+      }),
+    );
   let loadTimer: NodeJS.Timeout | undefined;
   const ownersWords = { tags: settings.tags, closed: () => offers.offer.closed };
   announce = () =>
@@ -276,6 +289,12 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
             );
           }
           await worker.serve(peerId, channel);
+        });
+      }
+      for (const nixSocket of nixSockets) {
+        await nixSocket.start().catch((error: unknown) => {
+          // As with the local API: the machine's place may have an agent already.
+          logger.warn({ err: error }, 'plain Nix is not served here');
         });
       }
       home.start();
@@ -310,6 +329,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       offers.stop();
       uploadLimit.stop();
       await runner.stop();
+      for (const nixSocket of nixSockets) await nixSocket.stop();
       await server?.stop();
       await defaultServer?.stop();
       await home.stop();

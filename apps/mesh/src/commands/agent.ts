@@ -42,6 +42,7 @@ export async function agent(flags: AgentFlags): Promise<void> {
     ...(flags.mdns ? {} : { mdns: false }),
     serveControl: true,
     serveCache: true,
+    serveNix: true,
   };
   const interrupts = watchInterrupts(process, (exitCode) => process.exit(exitCode));
   const { createAgent } = await import('@mesh/agent');

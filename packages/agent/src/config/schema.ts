@@ -7,13 +7,14 @@ import { keepSection } from './sections/keep.ts';
 import { type MachineConfig, machineKeys } from './sections/machine.ts';
 import { type NetworkConfig, networkKeys } from './sections/network.ts';
 import { offerSection } from './sections/offer.ts';
+import { type PlainNixConfig, plainNixKeys } from './sections/plain-nix.ts';
 import { uploadSection } from './sections/upload.ts';
 
 /** The version of `config.json`'s format that this mesh reads and writes. */
 export const CONFIG_VERSION = 1;
 
 /** What an owner may set for a machine's agent; everything else is detected. */
-export interface AgentConfig extends MachineConfig, NetworkConfig {
+export interface AgentConfig extends MachineConfig, NetworkConfig, PlainNixConfig {
   /** What of this machine others may use, and when. */
   offer?: OfferConfig;
   /** The binary cache for any Nix on this machine (docs/cache.md). */
@@ -31,6 +32,7 @@ export interface AgentConfig extends MachineConfig, NetworkConfig {
 export const configKeys: Readonly<Record<string, KeySchema>> = {
   ...machineKeys,
   ...networkKeys,
+  ...plainNixKeys,
   offer: offerSection,
   cache: cacheSection,
   keep: keepSection,

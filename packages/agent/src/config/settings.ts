@@ -14,6 +14,8 @@ export interface AgentSettings {
   listenPort: number;
   peers: string[];
   mdns: boolean;
+  /** Whether to serve `nix.sock`. */
+  nixSocket: boolean;
   interfaces: InterfaceConfig;
   slots: number | undefined;
   offer: OfferConfig;
@@ -49,6 +51,7 @@ export function readSettings(
     peers: [...(config.peers ?? []), ...(given.peers ?? [])],
     mdns: given.mdns ?? config.mdns ?? true,
     interfaces: config.interfaces ?? {},
+    nixSocket: given.nixSocket ?? config.nixSocket ?? true,
     slots: given.slots ?? config.slots,
     offer: config.offer ?? {},
     tags: config.tags ?? [],

@@ -1,0 +1,121 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from '@mesh/net';
+import { type ClientHandlers, serveDaemonClient } from '@mesh/nix';
+import { removeStale } from '../control/control-server.ts';
+import { CallerConnections, mayActForOthers } from './caller-connections.ts';
+import { MAX_CLIENTS, NIX_SOCKET } from './constants.ts';
+import { credentialsReader, type ReadCredentials } from './peer-credentials.ts';
+import { userName } from './user-name.ts';
+
+export interface NixSocketInit {
+  /** The agent's socket directory. */
+  readonly dir: string;
+  /** The real nix-daemon's. */
+  readonly daemonSocket: string;
+}
+
+export interface NixSocketComponents {
+  /** What the mesh does for a client; `submitter` is the name of its user. */
+  handlersFor(submitter: string): ClientHandlers;
+  readonly logger: Logger;
+}
+
+/**
+ * The socket for `NIX_REMOTE=unix:///run/mesh/nix.sock`: every operation passes to the real daemon with the caller's own rights, builds go
+ * to the mesh. An agent that cannot act for others serves its own user alone.
+ */
+export class NixSocket {
+  readonly #init: NixSocketInit;
+  readonly #components: NixSocketComponents;
+  readonly #connections: CallerConnections;
+  readonly #clients = new Set<Socket>();
+  #server: Server | undefined;
+
+  constructor(init: NixSocketInit, components: NixSocketComponents) {
+    this.#init = init;
+    this.#components = components;
+    this.#connections = new CallerConnections(init.daemonSocket);
+  }
+
+  /** @throws AgentError AGENT_ALREADY_RUNNING; what listening throws */
+  async start(): Promise<void> {
+    const path = join(this.#init.dir, NIX_SOCKET);
+    await mkdir(this.#init.dir, { recursive: true, mode: 0o755 });
+    await removeStale(path);
+    const readCredentials = await this.#reader(path);
+    const mode = readCredentials === undefined ? 0o600 : 0o666;
+    const server = createServer((client) => void this.#serve(client, readCredentials));
+    server.maxConnections = MAX_CLIENTS;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      // Nobody may slip in between binding and chmod.
+      const before = process.umask(0o777 & ~mode);
+      server.listen({ path, backlog: MAX_CLIENTS }, resolve);
+      process.umask(before);
+    });
+    await chmod(path, mode);
+    this.#server = server;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) client.destroy();
+    this.#connections.stop();
+    const server = this.#server;
+    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+  }
+
+  /** Undefined where callers cannot be told apart or not be acted for: the file's permissions admit the agent's user alone then. */
+  async #reader(path: string): Promise<ReadCredentials | undefined> {
+    const { logger } = this.#components;
+    if (!mayActForOthers()) {
+      logger.info({ path }, "only the agent's own user may use nix.sock: the agent may not act for others");
+      return undefined;
+    }
+    try {
+      return await credentialsReader();
+    } catch (error) {
+      logger.warn(
+        { path, err: error },
+        "only the agent's own user may use nix.sock: callers cannot be told apart",
+      );
+      return undefined;
+    }
+  }
+
+  async #serve(client: Socket, readCredentials: ReadCredentials | undefined): Promise<void> {
+    const { logger, handlersFor } = this.#components;
+    this.#clients.add(client);
+    client.on('close', () => this.#clients.delete(client));
+    // A client that breaks off is seen by 'close'.
+    client.on('error', () => undefined);
+    try {
+      const caller = readCredentials?.(client);
+      // A look whether somebody serves is no reason to start a daemon.
+      if (!(await saysSomething(client))) return void client.destroy();
+      await serveDaemonClient({
+        client,
+        openDaemon: () =>
+          caller === undefined ? this.#connections.connectAsAgent() : this.#connections.connect(caller),
+        handlers: handlersFor(userName(caller?.uid ?? process.geteuid?.() ?? 0)),
+        onPassedThrough: (reason) =>
+          logger.warn({ reason }, 'a client of nix.sock is not understood: it builds without the mesh'),
+      });
+    } catch (error) {
+      logger.warn({ err: error }, 'a connection of nix.sock broke off');
+      client.destroy();
+    }
+  }
+}
+
+/** Whether a first byte comes, which stays in the socket. */
+function saysSomething(client: Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      client.off('readable', done).off('close', done).off('end', done);
+      resolve(client.readableLength > 0);
+    };
+    client.on('readable', done).on('close', done).on('end', done);
+  });
+}
