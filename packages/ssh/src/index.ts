@@ -15,6 +15,13 @@ export {
   parseMachines,
 } from './machines/machines-file.ts';
 export { resolveTarget, type SshOverrides, type SshSurroundings } from './resolve-target.ts';
+export { type SshHostKey, sshHostKey } from './server/host-key.ts';
+export {
+  type AuthorizedKey,
+  SshServer,
+  type SshServerEvents,
+  type SshServerInit,
+} from './server/ssh-server.ts';
 export type { SshClient, SshRun, SshTarget } from './ssh-client.ts';
 export { realSshFiles, type SshFiles } from './ssh-config-files.ts';
 export { parseSshName, type SshName } from './ssh-name.ts';
