@@ -5,10 +5,13 @@ import { createNet, type Logger, type MeshNet, systemClock } from '@mesh/net';
 import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import { AgentlessBuilders } from './agentless/builders.ts';
+import { COPY_CONNECTIONS } from './agentless/constants.ts';
 import { announceMachine } from './announcement.ts';
 import { BuilderEntrance } from './builder/builder-entrance.ts';
 import { MACHINE_CONFIG_DIR } from './config/layers.ts';
 import { readSettings } from './config/settings.ts';
+import type { BuildersConfig } from './config/sections/builders.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { CacheControl } from './control/cache-control.ts';
 import { ControlHandler } from './control/control-handler.ts';
@@ -134,6 +137,15 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   };
   // The offer is made before there is a worker that could run anything.
   let running = (): number => 0;
+  const keeper = new OutputKeeper({
+    self: net.self.peerId,
+    clock,
+    logger,
+    roots,
+    kept,
+    signOutputs,
+    announce: (paths) => transfer.announce(paths),
+  });
   const offers = await OfferKeeper.create(
     { stateDir, config: settings.offer, ...capability },
     {
@@ -172,15 +184,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       fetcher: transfer,
       connections: new BuildConnections(clock, () => DaemonClient.connect(daemon)),
       roots,
-      keeper: new OutputKeeper({
-        self: net.self.peerId,
-        clock,
-        logger,
-        roots,
-        kept,
-        signOutputs,
-        announce: (paths) => transfer.announce(paths),
-      }),
+      keeper,
       news: {
         speed: () => facts.speed(),
         emulated: () => facts.emulated(),
@@ -201,7 +205,25 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     { clock, logger, isMember: (peerId) => net.isMember(peerId) },
   );
   const historyShare = new HistoryShare({ net, clock, logger, history });
-  const home = new Home(
+  const copies = new DaemonPool({ ...daemon, max: COPY_CONNECTIONS });
+  // A daemon that does not trust the agent takes in nothing that others built.
+  const usesBuilders = trust !== 'untrusted';
+  const builders = new AgentlessBuilders(
+    {
+      self: net.self.peerId,
+      builders: usesBuilders ? buildersOf(settings.builders, nix.builders) : [],
+      ownSystem: nix.system,
+      incarnation,
+      useSubstitutes: nix.buildersUseSubstitutes,
+      maxSilentTimeSeconds: nix.maxSilentTimeSeconds,
+    },
+    {
+      ...{ clock, logger, net, keeper, fetcher: transfer, local: copies, missingPaths: lostPaths },
+      random: Math.random,
+      attach: (peerId, channel) => home.attachWorker(peerId, channel),
+    },
+  );
+  const home: Home = new Home(
     { self: net.self.peerId, incarnation },
     {
       net,
@@ -210,6 +232,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       history,
       storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines),
       fetch: (inputs) => transfer.fetchClosure(inputs),
+      builders,
     },
   );
   let announce: () => void = () => undefined;
@@ -226,6 +249,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       if (home.running > 0 && net.connectedMembers().length > 0) transfer.prepare();
       announce();
     },
+      if (home.running > 0) builders.call();
+      else builders.rest();
   });
   const builder = new BuilderEntrance(
     {
@@ -347,4 +372,11 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
 /** Paths that neither a member nor a substituter could give. */
 function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
+}
+      await builders.stop();
+      copies.close();
+
+/** Nix's own setting, unless that is not wanted, and what the configuration has besides. */
+function buildersOf({ fromNix, machines = [] }: BuildersConfig, nixBuilders: string): string[] {
+  return [...(fromNix === false ? [] : [nixBuilders]), ...machines];
 }

@@ -23,6 +23,10 @@ export interface NixSystemInfo {
   readonly trustedPublicKeys: readonly string[];
   /** Free space below which a daemon collects garbage by itself; 0 is never. */
   readonly minFreeBytes: number;
+  /** The `builders` setting as it is written: machines, `@FILE`s. */
+  readonly builders: string;
+  /** Whether builders fetch from their own substituters what they lack. */
+  readonly buildersUseSubstitutes: boolean;
 }
 
 /** The oldest Nix with daemon protocol 1.34. */
@@ -109,6 +113,7 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     throw new NixError('NIX_COMMAND_FAILED', 'Nix does not tell what system this is: check nix.conf.');
   }
   const sandbox = value('sandbox');
+  const builders = value('builders');
   const features = list('experimental-features').filter((name) => BUILDING_FEATURES.has(name));
   return {
     version,
@@ -124,5 +129,7 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     substituters: list('substituters'),
     trustedPublicKeys: list('trusted-public-keys'),
     minFreeBytes: number('min-free', 0),
+    builders: typeof builders === 'string' ? builders : '',
+    buildersUseSubstitutes: value('builders-use-substitutes') === true,
   };
 }

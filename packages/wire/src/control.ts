@@ -126,6 +126,29 @@ export const peerViewSchema = v.object({
 });
 export type PeerView = v.InferOutput<typeof peerViewSchema>;
 
+/** A machine of Nix's `builders` without an agent, as `mesh peers --json` prints it. */
+export const builderViewSchema = v.object({
+  name: v.string(),
+  /** What reports call it where they give peer ids. */
+  peerId: v.string(),
+  uri: v.string(),
+  /** File and line. */
+  place: v.string(),
+  /** `idle`: not needed so far; `resting`: left alone after a failure. */
+  state: v.picklist(['idle', 'connecting', 'up', 'resting']),
+  systems: v.array(v.string()),
+  systemFeatures: v.array(v.string()),
+  mandatoryFeatures: v.array(v.string()),
+  slots: v.number(),
+  running: v.number(),
+  speed: v.number(),
+  nixVersion: v.nullable(v.string()),
+  /** What went wrong last, in a sentence. */
+  trouble: v.optional(v.string()),
+  retryInMs: v.optional(v.number()),
+});
+export type BuilderView = v.InferOutput<typeof builderViewSchema>;
+
 export const strangerViewSchema = v.object({
   peerId: v.string(),
   addresses: v.array(v.string()),
@@ -205,6 +228,9 @@ export const controlResultSchemas = {
     strangers: v.array(strangerViewSchema),
   }),
   doctor: v.object({
+    /** Machines without an agent, and lines of machines files that are wrong. */
+    builders: v.optional(v.array(builderViewSchema)),
+    builderTroubles: v.optional(v.array(v.string())),
     /** How nix-daemon takes the agent's user. */
     trust: v.picklist(['trusted', 'untrusted', 'unknown']),
     /** Whether it looks for others by multicast DNS. */

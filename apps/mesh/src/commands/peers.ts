@@ -49,11 +49,50 @@ export function peersText(value: ControlResult<'peers'>, nowMs: number, style: S
     lines.push('', 'Cannot be reached from this machine:');
     lines.push(...faulty.map((member) => `  ${safeLine(`${member.name}: ${member.fault}`, false)}`));
   }
+  lines.push(...builderLines(value, style));
   if (value.strangers.length > 0) {
     lines.push('', 'Not members of this mesh (add one: `mesh invite` here, `mesh join` there):');
     lines.push(...value.strangers.map((stranger) => `  ${strangerText(stranger, nowMs)}`));
   }
   return lines.join('\n');
+}
+
+/** Machines that build for this one alone, over SSH, and what is wrong with them. */
+function builderLines(
+  { builders = [], builderTroubles = [] }: ControlResult<'peers'>,
+  style: Style,
+): string[] {
+  const lines: string[] = [];
+  if (builders.length > 0) {
+    lines.push('', 'Builders without an agent (docs/agentless.md):');
+    lines.push(
+      ...formatTable(
+        [
+          { title: '  NAME' },
+          { title: 'STATE' },
+          { title: 'SYSTEMS' },
+          { title: 'FEATURES' },
+          { title: 'SLOTS', align: 'right' },
+          { title: 'NIX' },
+        ],
+        builders.map(
+          ({ name, state, systems, systemFeatures, mandatoryFeatures, running, slots, nixVersion }) => [
+            safeLine(`  ${name}`, false),
+            state === 'up' ? style.green(state) : state === 'resting' ? style.yellow(state) : state,
+            list(systems),
+            list([...systemFeatures, ...mandatoryFeatures.map((feature) => `${feature}(required)`)]),
+            `${running}/${slots}`,
+            safeLine(nixVersion ?? '-', false),
+          ],
+        ),
+      ),
+    );
+  }
+  const troubles = builders.flatMap(({ name, trouble }) =>
+    trouble === undefined ? [] : [`${name}: ${trouble}`],
+  );
+  lines.push(...[...troubles, ...builderTroubles].map((trouble) => `  ${safeLine(trouble, false)}`));
+  return lines;
 }
 
 function memberRow(member: PeerView, tagged: boolean, nowMs: number, style: Style): string[] {

@@ -2,6 +2,7 @@ import type { KeepConfig } from '../worker/kept-limits.ts';
 import type { OfferConfig } from '../worker/offer.ts';
 import type { UploadConfig } from '../worker/upload-limit.ts';
 import type { KeySchema, KeySchemas } from './key-schema.ts';
+import { type BuildersConfig, buildersSection } from './sections/builders.ts';
 import { type CacheConfig, cacheSection } from './sections/cache.ts';
 import { keepSection } from './sections/keep.ts';
 import { type MachineConfig, machineKeys } from './sections/machine.ts';

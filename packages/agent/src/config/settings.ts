@@ -5,6 +5,7 @@ import type { OfferConfig } from '../worker/offer.ts';
 import type { UploadConfig } from '../worker/upload-limit.ts';
 import { type ConfigSources, mergeLayers, readLayers } from './layers.ts';
 import { NAME_PATTERN } from './patterns.ts';
+import type { BuildersConfig } from './sections/builders.ts';
 import { type CacheConfig, DEFAULT_CACHE_PORT } from './sections/cache.ts';
 import { DEFAULT_LISTEN_PORT, type InterfaceConfig } from './sections/network.ts';
 

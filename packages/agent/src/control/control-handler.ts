@@ -7,6 +7,7 @@ import type {
   ControlResult,
   PeerView,
 } from '@mesh/wire';
+import type { AgentlessBuilders } from '../agentless/builders.ts';
 import { AgentError } from '../errors.ts';
 import type { Job } from '../job/job.ts';
 import type { JobRunner } from '../job/job-runner.ts';
@@ -29,6 +30,8 @@ export interface ControlComponents {
   runner: JobRunner;
   cache: CacheControl;
   offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
+  /** Machines without an agent. */
+  builders: Pick<AgentlessBuilders, 'views' | 'troubles'>;
   /** What `mesh doctor` wants to know of it. */
   health: () => ControlResult<'doctor'>;
   version: string;
@@ -99,7 +102,7 @@ export class ControlHandler {
   }
 
   #peers(): ControlResult<'peers'> {
-    const { net } = this.#components;
+    const { net, builders } = this.#components;
     return {
       meshId: net.meshId,
       members: net.members().map((member): PeerView => {
@@ -107,6 +110,8 @@ export class ControlHandler {
         return {
           name: member.name,
           peerId: member.peerId,
+      builders: builders.views(),
+      builderTroubles: builders.troubles.map(({ message }) => message),
           self: member.self,
           connected: member.connected,
           roles: [...member.roles],

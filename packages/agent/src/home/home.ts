@@ -10,6 +10,7 @@ import {
   type WorkerInfo,
 } from '@mesh/schedule';
 import type { HomeMessage, WorkerMessage } from '@mesh/wire';
+import type { AgentlessBuilders } from '../agentless/builders.ts';
 import type { Job } from '../job/job.ts';
 import type { PlannedDerivation } from '../job/planner.ts';
 import type { WorkChannel } from '../memory-channel.ts';
@@ -41,6 +42,8 @@ export interface HomeComponents {
   clock: Clock;
   logger: Logger;
   history: HomeHistory;
+  /** Machines that only this home has for workers. */
+  builders?: Pick<AgentlessBuilders, 'nameOf' | 'named' | 'expected' | 'absences'>;
   /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
   storeLog(drvPath: string, lines: string[]): Promise<void>;
   /** Brings paths and what they refer to into this machine's store. */
@@ -145,9 +148,25 @@ export class Home {
     return this.#links.pending();
   }
 
+  /** Machines that only this home has for workers: what they are called, which may come within seconds, why others do not. */
+  get builders(): HomeComponents['builders'] {
+    return this.#components.builders;
+  }
+
   /** Calls `listener` whenever a worker comes, changes or goes; returns the way to stop that. */
   onWorkersChanged(listener: () => void): () => void {
     return this.#workers.onChanged(listener);
+  }
+
+  /** A machine that only this home has for a worker, until its channel ends. */
+  attachWorker(peerId: string, channel: WorkChannel<HomeMessage, WorkerMessage>): void {
+    this.#links.attach(peerId, channel);
+  }
+
+  /** What users read of a worker's or a member's peer id. */
+  nameOf(peerId: string): string {
+    const { builders, net } = this.#components;
+    return builders?.nameOf(peerId) ?? sourceName(peerId, net);
   }
 
   /** This machine's own worker: a worker like any other, at distance zero. */
@@ -200,14 +219,14 @@ export class Home {
     const other = derivation?.claim.deferredTo;
     if (other === undefined || derivation?.status !== 'waiting')
       return explainWaiting(this.#state, drvPath, this.#components.clock.monotonic());
-    return `${this.#nameOf(other)} builds it for a job of its own; this job takes what comes of that.`;
+    return `${this.nameOf(other)} builds it for a job of its own; this job takes what comes of that.`;
   }
 
   #hearing(dispatch: HearingTools['dispatch']): HearingTools {
     return {
       self: this.#init.self,
       net: this.#components.net,
-      nameOf: (peerId) => this.#nameOf(peerId),
+      nameOf: (peerId) => this.nameOf(peerId),
       runs: this.#runs,
       plans: this.#plans,
       grants: this.#grants,
@@ -260,10 +279,6 @@ export class Home {
   }
 
   #tellOfPeer(peerId: string, state: 'up' | 'down'): void {
-    for (const job of this.#runs.jobs()) job.emit({ type: 'peer', peer: this.#nameOf(peerId), state });
-  }
-
-  #nameOf(peerId: string): string {
-    return sourceName(peerId, this.#components.net);
+    for (const job of this.#runs.jobs()) job.emit({ type: 'peer', peer: this.nameOf(peerId), state });
   }
 }

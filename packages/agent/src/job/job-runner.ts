@@ -2,7 +2,6 @@ import { allows, type JobOptions, LOCAL, machine } from '@mesh/schedule';
 import type { BuildInput, BuildOptions } from '@mesh/wire';
 import { MAX_FINISHED_JOBS, RESULT_ROOT_MS } from '../constants.ts';
 import { AgentError } from '../errors.ts';
-import { sourceName } from '../source-name.ts';
 import { type GivenWork, withGiven } from './given-work.ts';
 import { Job } from './job.ts';
 import { type PassComponents, runJob } from './job-pass.ts';
@@ -124,7 +123,7 @@ export class JobRunner {
   /** @throws AgentError BUILD_BAD_SELECTOR, BUILD_UNKNOWN_MACHINE, BUILD_NOT_PERMITTED */
   #jobOptions(options: BuildOptions): JobOptions {
     const { net, home } = this.#components;
-    const choice = chooseMachines(options, net.members());
+    const choice = chooseMachines(options, [...net.members(), ...(home.builders?.named() ?? [])]);
     const job = { ...choice, keepGoing: options.keepGoing, priority: options.priority };
     if (this.#maySubmit()) return job;
     const self = home.workers().get(net.self.peerId);
@@ -154,7 +153,7 @@ export class JobRunner {
   }
 
   #nameOf(peerId: string): string {
-    return sourceName(peerId, this.#components.net);
+    return this.#components.home.nameOf(peerId);
   }
 
   /** Logs of what was built are with Nix by now; those of failed builds stay for `mesh log`. */

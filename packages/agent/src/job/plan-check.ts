@@ -7,7 +7,7 @@ import type { Feasibility, Impossibility, MachinesInSight } from './feasibility.
 
 export interface PlanCheckComponents {
   net: MeshNet;
-  home: Pick<Home, 'workers' | 'called' | 'onWorkersChanged'>;
+  home: Pick<Home, 'workers' | 'called' | 'onWorkersChanged'> & Partial<Pick<Home, 'builders'>>;
   clock: Clock;
   /** When this agent started, by the wall clock. */
   agentStartedMs: number;
@@ -63,7 +63,11 @@ export class PlanCheck {
       agentStartedMs,
       nowMs: clock.now(),
     };
-    return { workers: [...workers.values()], expected: expectedMembers(sight), others: absences(sight) };
+    return {
+      workers: [...workers.values()],
+      expected: [...expectedMembers(sight), ...(home.builders?.expected() ?? [])],
+      others: [...absences(sight), ...(home.builders?.absences() ?? [])],
+    };
   }
 
   /** Resolves when a worker comes, changes or goes, and after `waitMs` in any case. */

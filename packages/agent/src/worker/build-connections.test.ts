@@ -1,4 +1,5 @@
 import { ManualClock } from '@mesh/net/testing';
+import { DaemonClient } from '@mesh/nix';
 import { expect, test } from 'vitest';
 import { greeting, LAST, scriptedDaemon } from '../../../nix/src/daemon/testing/scripted-daemon.ts';
 import { wire } from '../../../nix/src/daemon/testing/wire-bytes.ts';
@@ -12,7 +13,9 @@ const daemonThatListens = () => scriptedDaemon(Buffer.concat([greeting(38), wire
 test('a connection is kept for the next build, and for what it built until that is rooted elsewhere', async () => {
   await using daemon = await daemonThatListens();
   const clock = new ManualClock();
-  const connections = new BuildConnections(clock, daemon.socketPath);
+  const connections = new BuildConnections(clock, () =>
+    DaemonClient.connect({ socketPath: daemon.socketPath }),
+  );
   const first = await connections.take(OPTIONS);
   connections.giveBack(first);
   expect(await connections.take(OPTIONS)).toBe(first);
@@ -30,7 +33,9 @@ test('a connection is kept for the next build, and for what it built until that 
 test('in the end all are closed, those too that are too old for another build', async () => {
   await using daemon = await daemonThatListens();
   const clock = new ManualClock();
-  const connections = new BuildConnections(clock, daemon.socketPath);
+  const connections = new BuildConnections(clock, () =>
+    DaemonClient.connect({ socketPath: daemon.socketPath }),
+  );
   const [old, young] = [await connections.take(OPTIONS), await connections.take(OPTIONS)];
   connections.giveBack(young);
   clock.pass(4_000);

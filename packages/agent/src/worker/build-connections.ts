@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@mesh/net';
-import { DaemonClient, type DaemonOptions } from '@mesh/nix';
+import type { DaemonClient, DaemonOptions } from '@mesh/nix';
 import { IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
 
 /** However busy it is: what a connection has rooted must be free for garbage collection some time. */
@@ -33,10 +33,10 @@ export class BuildConnections {
   readonly #retired = new Set<Kept>();
   #closed = false;
 
-  constructor(clock: Clock, daemonSocket: string | undefined) {
+  /** @param connect to the daemon that builds run on */
+  constructor(clock: Clock, connect: () => Promise<DaemonClient>) {
     this.#clock = clock;
-    this.#connect = () =>
-      DaemonClient.connect(daemonSocket === undefined ? {} : { socketPath: daemonSocket });
+    this.#connect = connect;
   }
 
   /** A connection for one build, with these options in force. @throws NixError of the daemon */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger, systemClock } from '@mesh/net';
+import { DaemonClient } from '@mesh/nix';
 import type { LeaseMessage } from '@mesh/wire';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { BuildConnections } from './build-connections.ts';
@@ -26,7 +27,9 @@ function leaseOf(message: LeaseMessage): HeldLease {
     clock: systemClock,
     logger: silentLogger,
     fetcher: { fetchClosure: async () => ({ sources: [] }), prepare: () => undefined },
-    connections: new BuildConnections(systemClock, '/nonexistent/nix-daemon.sock'),
+    connections: new BuildConnections(systemClock, () =>
+      DaemonClient.connect({ socketPath: '/nonexistent/nix-daemon.sock' }),
+    ),
     surroundings: {
       usage: { watch: () => ({ stop: () => ({}) }) },
       oomKills: async () => undefined,

@@ -5,6 +5,7 @@ import type { BuildUsage } from '../machine/build-usage.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { failureOutcome, machineFailure } from './build-failure.ts';
 import { checkRoom } from './disk-room.ts';
+import type { FarStore } from './far-store.ts';
 import { FetchTeller } from './fetch-teller.ts';
 import { LogBatch } from './log-batch.ts';
 import { type BuildEnd, type BuildSettings, DerivationBuild } from './run-build.ts';
@@ -40,6 +41,8 @@ export interface HeldLeaseComponents {
   connections: BuildConnections;
   surroundings: BuildSurroundings;
   settings: BuildSettings;
+  /** Where builds run in a store that is not this machine's. */
+  farStore?: FarStore | undefined;
   /** Says something to the lease's home; rejects when the home is gone. */
   tell(message: WorkerMessage): Promise<void>;
 }
@@ -84,7 +87,7 @@ export class HeldLease {
    * @throws AgentError WORK_NO_ROOM; NixError, TransferError
    */
   async fetch(): Promise<void> {
-    const { clock, connections, fetcher, settings, surroundings } = this.#components;
+    const { clock, connections, farStore, settings, surroundings } = this.#components;
     const { message } = this;
     const { signal } = this.#controller;
     const startedMs = clock.monotonic();
@@ -92,25 +95,36 @@ export class HeldLease {
     // Together: either may fail before the other is there.
     const [build, freeBytes] = await Promise.all([this.#build, surroundings.freeDiskBytes()]);
     checkRoom(freeBytes, 0, message.outputBytes);
-    const missing = await build.missingInputs();
-    if (missing.length > 0) {
-      const teller = new FetchTeller(this.#ref, () => clock.monotonic());
-      const { sources } = await fetcher.fetchClosure(missing, {
-        signal,
-        onPlan: (paths, bytes) => {
-          checkRoom(freeBytes, bytes, message.outputBytes);
-          this.#tell(teller.plan(paths, bytes));
-        },
-        onProgress: (progress) => {
-          const news = teller.progress(progress);
-          if (news !== undefined) this.#tell(news);
-        },
-      });
-      this.cost.fetched = [...sources];
-    }
+    if (farStore !== undefined) {
+      const onPlan = (paths: number, planned: number): void =>
+        this.#tell({ type: 'fetching', ...this.#ref, paths, bytes: planned });
+      this.cost.fetched = (await farStore.bring(message, build.client, { signal, onPlan })).sources;
+    } else this.cost.fetched = await this.#fetchMissing(build, freeBytes);
     this.cost.fetchMs = clock.monotonic() - startedMs;
     const bytes = this.cost.fetched.reduce((sum, source) => sum + source.bytes, 0);
     this.#tell({ type: 'fetched', ...this.#ref, bytes });
+  }
+
+  async #fetchMissing(
+    build: DerivationBuild,
+    freeBytes: number | undefined,
+  ): Promise<{ peer: string; bytes: number }[]> {
+    const { clock, fetcher } = this.#components;
+    const missing = await build.missingInputs();
+    if (missing.length === 0) return [];
+    const teller = new FetchTeller(this.#ref, () => clock.monotonic());
+    const { sources } = await fetcher.fetchClosure(missing, {
+      signal: this.#controller.signal,
+      onPlan: (paths, bytes) => {
+        checkRoom(freeBytes, bytes, this.message.outputBytes);
+        this.#tell(teller.plan(paths, bytes));
+      },
+      onProgress: (progress) => {
+        const news = teller.progress(progress);
+        if (news !== undefined) this.#tell(news);
+      },
+    });
+    return [...sources];
   }
 
   /** Builds with so many cores. Whatever goes wrong is an outcome. */
@@ -162,7 +176,11 @@ export class HeldLease {
     // The daemon's own count, where it has one, has seen every process.
     if (end.cpuMs !== undefined) this.cost.cpuMs = end.cpuMs;
     await log.flush();
-    if (end.type === 'built') return { type: 'built', outputs: end.outputs };
+    if (end.type === 'built') {
+      const paths = end.outputs.map(({ path }) => path);
+      await this.#components.farStore?.deliver(paths, build.client);
+      return { type: 'built', outputs: end.outputs };
+    }
     const [before, after] = await Promise.all([killsBefore, surroundings.oomKills()]);
     const killed = before !== undefined && after !== undefined && after > before;
     return failureOutcome(end.result, { killed, short: surroundings.memoryIsShort() });

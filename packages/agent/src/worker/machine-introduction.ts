@@ -10,6 +10,10 @@ export interface MachineIdentity {
   tags: readonly string[];
   /** Why a home that is not among those served gets nothing. */
   submittersOnly: string;
+  /** It builds only what requires all of these. */
+  mandatoryFeatures?: readonly string[];
+  /** What it builds is in its home's store when it says so. */
+  delivers?: boolean;
 }
 
 /** What does. */
@@ -22,7 +26,7 @@ export interface MachineNews {
 /** What a worker says of itself to this home: of slots and reasons, those that concern it. */
 export function introduceTo(
   home: string,
-  { self, name, capability, tags, submittersOnly }: MachineIdentity,
+  { self, name, capability, tags, submittersOnly, mandatoryFeatures, delivers }: MachineIdentity,
   { capacity, ownSlots, otherSlots, closed }: Offer,
   news: MachineNews,
   freeMemoryBytes: number | undefined,
@@ -44,5 +48,7 @@ export function introduceTo(
     ...(freeMemoryBytes === undefined ? {} : { freeMemoryBytes }),
     ...(freeDiskBytes === undefined ? {} : { freeDiskBytes }),
     ...(why === undefined ? {} : { closed: why }),
+    ...(mandatoryFeatures === undefined ? {} : { mandatoryFeatures: [...mandatoryFeatures] }),
+    ...(delivers === undefined ? {} : { delivers }),
   };
 }

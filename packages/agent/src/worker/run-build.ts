@@ -1,6 +1,7 @@
 import {
   type BasicDerivation,
   type BuildResult,
+  type DaemonClient,
   type DaemonEvent,
   type DaemonOptions,
   type Derivation,
@@ -87,6 +88,11 @@ export class DerivationBuild implements AsyncDisposable {
     const valid = await client.queryValidPaths(unknown.map((input) => input.path));
     for (const path of valid) atHand.add(path);
     return unknown.filter((input) => !valid.has(input.path));
+  }
+
+  /** The connection it has to itself, while nothing runs on it. */
+  get client(): DaemonClient {
+    return this.#connection.client;
   }
 
   /** Output paths that the derivation itself names. */

@@ -12,6 +12,7 @@ import type { WorkChannel } from '../memory-channel.ts';
 import { StepLoop, type WithoutNow } from '../step-loop.ts';
 import type { BuildConnections } from './build-connections.ts';
 import { effectMessage } from './effect-message.ts';
+import type { FarStore } from './far-store.ts';
 import { type BuildSurroundings, HeldLease, type InputFetcher } from './held-lease.ts';
 import { type Introduction, Introductions } from './introduction.ts';
 import { introduceTo, type MachineIdentity, type MachineNews } from './machine-introduction.ts';
@@ -34,8 +35,10 @@ export interface WorkerComponents {
   logger: Logger;
   fetcher: InputFetcher;
   connections: BuildConnections;
-  roots: OutputRoots;
-  keeper: OutputKeeper;
+  roots: Pick<OutputRoots, 'retain' | 'releaseSoon' | 'releaseAll'>;
+  keeper: Pick<OutputKeeper, 'keep' | 'used' | 'stop'>;
+  /** Where builds run in a store that is not this machine's. */
+  farStore?: FarStore;
   news: MachineNews;
   surroundings: BuildSurroundings;
   /** Inputs that no member could give, if that is what this error says. */
@@ -167,10 +170,10 @@ export class Worker {
       return;
     }
     if (!this.#held.has(lease)) {
-      const { clock, logger, fetcher, connections, surroundings } = this.#components;
+      const { clock, logger, fetcher, connections, surroundings, farStore } = this.#components;
       const { settings } = this.#init;
       const tell = async (said: WorkerMessage): Promise<void> => this.#channels.get(home)?.send(said);
-      const components = { clock, logger, fetcher, connections, surroundings, settings, tell };
+      const components = { clock, logger, fetcher, connections, surroundings, settings, farStore, tell };
       this.#held.set(lease, new HeldLease(home, message, components));
       this.#components.keeper.used(message.inputs.map(({ path }) => path));
     }
