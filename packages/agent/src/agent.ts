@@ -266,6 +266,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     cache: new CacheControl({ net, pool, transfer, nix, kept }),
     runner,
     offers,
+    builders,
     health: watchHealth(net, { trust, mdns: settings.mdns }, () => clock.now()),
     version: AGENT_VERSION,
     nixVersion: capability.nixVersion,

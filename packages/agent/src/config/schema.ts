@@ -24,6 +24,8 @@ export interface AgentConfig extends MachineConfig, NetworkConfig, PlainNixConfi
   keep?: KeepConfig;
   /** How much of the network serving members may take, and when. */
   upload?: UploadConfig;
+  /** Machines without an agent (docs/agentless.md). */
+  builders?: BuildersConfig;
 }
 
 /**
@@ -38,6 +40,7 @@ export const configKeys: Readonly<Record<string, KeySchema>> = {
   cache: cacheSection,
   keep: keepSection,
   upload: uploadSection,
+  builders: buildersSection,
 } satisfies KeySchemas<AgentConfig>;
 
 /** A configuration file as JSON Schema (2020-12). */

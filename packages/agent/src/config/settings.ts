@@ -25,6 +25,7 @@ export interface AgentSettings {
   cache: { port: number; priority?: number } | undefined;
   keep: KeepConfig;
   upload: UploadConfig;
+  builders: BuildersConfig;
 }
 
 /**
@@ -60,6 +61,7 @@ export function readSettings(
     keep: config.keep ?? {},
     // A limit of the command line holds at every hour.
     upload: given.upload ?? config.upload ?? {},
+    builders: config.builders ?? {},
   };
 }
 
