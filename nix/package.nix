@@ -71,6 +71,7 @@ stdenv.mkDerivation {
       for (const [path, { dev }] of Object.entries(packages))
         if (dev && path.startsWith("node_modules/")) require("fs").rmSync(path, { recursive: true, force: true });
     '
+    rm -rf node_modules/typescript node_modules/@typescript
     find node_modules/@mesh -type l ! -exec test -e {}/dist/. \; -delete
     cp -R apps packages packaging node_modules package.json package-lock.json LICENSE $out/lib/mesh
     find $out/lib/mesh/apps $out/lib/mesh/packages -name src -prune -exec rm -rf {} +
