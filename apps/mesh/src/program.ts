@@ -54,6 +54,9 @@ export function createProgram(version: string): Command {
   command('status', 'who the agent of this machine is')
     .option('--json', 'for programs')
     .action(async (flags: JsonFlags) => (await import('./commands/status.ts')).status(flags));
+  command('front-door', 'how other machines reach the SSH front door of this one (docs/plain-nix.md)')
+    .option('--json', 'for programs')
+    .action(async (flags: JsonFlags) => (await import('./commands/front-door.ts')).frontDoor(flags));
   command('peers', 'list the members of the mesh, and strangers seen')
     .option('--json', 'for programs')
     .action(async (flags: JsonFlags) => (await import('./commands/peers.ts')).peers(flags));

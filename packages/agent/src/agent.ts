@@ -9,6 +9,7 @@ import { AgentlessBuilders } from './agentless/builders.ts';
 import { COPY_CONNECTIONS } from './agentless/constants.ts';
 import { announceMachine } from './announcement.ts';
 import { BuilderEntrance } from './builder/builder-entrance.ts';
+import { DerivationJobs } from './builder/derivation-jobs.ts';
 import { MACHINE_CONFIG_DIR } from './config/layers.ts';
 import { readSettings } from './config/settings.ts';
 import type { BuildersConfig } from './config/sections/builders.ts';
@@ -19,6 +20,7 @@ import { ControlServer } from './control/control-server.ts';
 import { probeTrust } from './daemon-trust.ts';
 import { watchHealth } from './doctor/health.ts';
 import { AgentError } from './errors.ts';
+import { FrontDoor } from './front-door/front-door.ts';
 import { History } from './history/history.ts';
 import { HistoryShare } from './history/history-share.ts';
 import { Home } from './home/home.ts';
@@ -26,7 +28,7 @@ import { JobRunner } from './job/job-runner.ts';
 import { stderrLogger } from './logger.ts';
 import { MachineFacts } from './machine/facts.ts';
 import { memoryChannelPair } from './memory-channel.ts';
-import { nixSocketIn } from './nix-socket/serve-nix.ts';
+import { nixHandlers, nixSocketIn } from './nix-socket/serve-nix.ts';
 import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -252,6 +254,22 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       if (home.running > 0) builders.call();
       else builders.rest();
   });
+  const validHere = (paths: string[]) => pool.use(async (client) => client.queryValidPaths(paths));
+  const derivationJobs = new DerivationJobs(
+    { self: net.self.peerId },
+    { runner, nowS: () => clock.now() / 1_000 },
+  );
+  const frontDoor =
+    settings.frontDoor === undefined || !init.serveControl
+      ? undefined
+      : new FrontDoor(
+          { ...settings.frontDoor, identity: net.identity, daemonSocket: init.daemonSocket },
+          {
+            jobs: derivationJobs,
+            storeHandlers: (submitter) => nixHandlers(submitter, { runner, queryValidPaths: validHere }),
+            logger,
+          },
+        );
   const builder = new BuilderEntrance(
     {
       dirs: init.serveControl
@@ -259,13 +277,14 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         : [],
       daemonSocket: init.daemonSocket,
     },
-    { net, runner, members: transfer.memberPaths, logger },
+    { net, jobs: derivationJobs, members: transfer.memberPaths, logger },
   );
   const control = new ControlHandler({
     net,
     cache: new CacheControl({ net, pool, transfer, nix, kept }),
     runner,
     offers,
+    frontDoor,
     builders,
     health: watchHealth(net, { trust, mdns: settings.mdns }, () => clock.now()),
     version: AGENT_VERSION,
@@ -281,7 +300,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     .map((dir) =>
       nixSocketIn(dir, init.daemonSocket, {
         runner,
-        queryValidPaths: (paths) => pool.use(async (client) => client.queryValidPaths(paths)),
+        queryValidPaths: validHere,
         logger,
       }),
     );
@@ -329,6 +348,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       void kept.load();
       historyShare.start();
       await builder.start();
+      await frontDoor?.start();
       await net.start();
       void history.open();
       announce();
@@ -352,6 +372,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       clearInterval(loadTimer);
       facts.stop();
       await builder.stop();
+      await frontDoor?.stop();
       offers.stop();
       uploadLimit.stop();
       await runner.stop();

@@ -219,6 +219,8 @@ export const controlResultSchemas = {
     version: v.string(),
     nixVersion: v.nullable(v.string()),
     addresses: v.array(v.string()),
+    /** The SSH front door, where it is open: its TCP port and `ssh-ed25519 AAAA…`. */
+    frontDoor: v.optional(v.object({ port: v.number(), hostKey: v.string() })),
     /** Why this machine takes no work of others at the moment. */
     closed: v.optional(v.string()),
   }),

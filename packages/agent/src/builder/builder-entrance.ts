@@ -1,8 +1,7 @@
 import type { Logger, MeshNet } from '@mesh/net';
-import type { JobRunner } from '../job/job-runner.ts';
 import { builderHandlers } from './builder-handlers.ts';
 import { BuilderServer } from './builder-server.ts';
-import { DerivationJobs } from './derivation-jobs.ts';
+import type { DerivationJobs } from './derivation-jobs.ts';
 import { DistantOutputs, type PathsOfMembers } from './distant-outputs.ts';
 import type { OfferedMachine } from './greeting.ts';
 
@@ -14,7 +13,7 @@ export interface BuilderEntranceInit {
 
 export interface BuilderEntranceComponents {
   readonly net: MeshNet;
-  readonly runner: JobRunner;
+  readonly jobs: DerivationJobs;
   readonly members: PathsOfMembers;
   readonly logger: Logger;
 }
@@ -25,9 +24,8 @@ export class BuilderEntrance {
   readonly #logger: Logger;
 
   constructor({ dirs, daemonSocket }: BuilderEntranceInit, components: BuilderEntranceComponents) {
-    const { net, runner, members, logger } = components;
+    const { net, jobs, members, logger } = components;
     this.#logger = logger;
-    const jobs = new DerivationJobs({ self: net.self.peerId }, { runner, nowS: () => Date.now() / 1_000 });
     const handlers = builderHandlers(jobs, new DistantOutputs(members));
     const others = () => otherMachines(net);
     this.#servers = dirs.map((dir) => new BuilderServer({ dir, daemonSocket }, { handlers, others, logger }));

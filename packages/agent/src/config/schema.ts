@@ -4,6 +4,7 @@ import type { UploadConfig } from '../worker/upload-limit.ts';
 import type { KeySchema, KeySchemas } from './key-schema.ts';
 import { type BuildersConfig, buildersSection } from './sections/builders.ts';
 import { type CacheConfig, cacheSection } from './sections/cache.ts';
+import { type FrontDoorConfig, frontDoorSection } from './sections/front-door.ts';
 import { keepSection } from './sections/keep.ts';
 import { type MachineConfig, machineKeys } from './sections/machine.ts';
 import { type NetworkConfig, networkKeys } from './sections/network.ts';
@@ -24,6 +25,8 @@ export interface AgentConfig extends MachineConfig, NetworkConfig, PlainNixConfi
   keep?: KeepConfig;
   /** How much of the network serving members may take, and when. */
   upload?: UploadConfig;
+  /** The SSH front door for machines without an agent (docs/plain-nix.md). */
+  frontDoor?: FrontDoorConfig;
   /** Machines without an agent (docs/agentless.md). */
   builders?: BuildersConfig;
 }
@@ -40,6 +43,7 @@ export const configKeys: Readonly<Record<string, KeySchema>> = {
   cache: cacheSection,
   keep: keepSection,
   upload: uploadSection,
+  frontDoor: frontDoorSection,
   builders: buildersSection,
 } satisfies KeySchemas<AgentConfig>;
 

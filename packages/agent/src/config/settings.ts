@@ -7,6 +7,7 @@ import { type ConfigSources, mergeLayers, readLayers } from './layers.ts';
 import { NAME_PATTERN } from './patterns.ts';
 import type { BuildersConfig } from './sections/builders.ts';
 import { type CacheConfig, DEFAULT_CACHE_PORT } from './sections/cache.ts';
+import { DEFAULT_FRONT_DOOR_PORT, type FrontDoorConfig, type FrontDoorKey } from './sections/front-door.ts';
 import { DEFAULT_LISTEN_PORT, type InterfaceConfig } from './sections/network.ts';
 
 /** Settings in force: the configuration's, overridden by the command line's. */
@@ -25,6 +26,8 @@ export interface AgentSettings {
   cache: { port: number; priority?: number } | undefined;
   keep: KeepConfig;
   upload: UploadConfig;
+  /** Undefined where it is closed. */
+  frontDoor: { port: number; address?: string; keys: readonly FrontDoorKey[] } | undefined;
   builders: BuildersConfig;
 }
 
@@ -61,7 +64,22 @@ export function readSettings(
     keep: config.keep ?? {},
     // A limit of the command line holds at every hour.
     upload: given.upload ?? config.upload ?? {},
+    frontDoor: frontDoorSettings(config.frontDoor ?? {}),
     builders: config.builders ?? {},
+  };
+}
+
+function frontDoorSettings({
+  enabled,
+  port,
+  address,
+  authorizedKeys,
+}: FrontDoorConfig): AgentSettings['frontDoor'] {
+  if (enabled !== true) return undefined;
+  return {
+    port: port ?? DEFAULT_FRONT_DOOR_PORT,
+    ...(address === undefined ? {} : { address }),
+    keys: authorizedKeys ?? [],
   };
 }
 

@@ -9,6 +9,7 @@ import type {
 } from '@mesh/wire';
 import type { AgentlessBuilders } from '../agentless/builders.ts';
 import { AgentError } from '../errors.ts';
+import type { FrontDoor } from '../front-door/front-door.ts';
 import type { Job } from '../job/job.ts';
 import type { JobRunner } from '../job/job-runner.ts';
 import { derivationName } from '../job/planner.ts';
@@ -30,6 +31,8 @@ export interface ControlComponents {
   runner: JobRunner;
   cache: CacheControl;
   offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
+  /** Undefined where it is closed. */
+  frontDoor?: Pick<FrontDoor, 'port' | 'hostKey'> | undefined;
   /** Machines without an agent. */
   builders: Pick<AgentlessBuilders, 'views' | 'troubles'>;
   /** What `mesh doctor` wants to know of it. */
@@ -91,7 +94,9 @@ export class ControlHandler {
   #status(): ControlResult<'status'> {
     const { net, version, nixVersion, offers } = this.#components;
     const { closed } = offers.offer;
+    const { port, hostKey } = this.#components.frontDoor ?? {};
     return {
+      ...(port === undefined || hostKey === undefined ? {} : { frontDoor: { port, hostKey } }),
       ...net.self,
       meshId: net.meshId,
       version,
@@ -110,8 +115,8 @@ export class ControlHandler {
         return {
           name: member.name,
           peerId: member.peerId,
-      builders: builders.views(),
-      builderTroubles: builders.troubles.map(({ message }) => message),
+          builders: builders.views(),
+          builderTroubles: builders.troubles.map(({ message }) => message),
           self: member.self,
           connected: member.connected,
           roles: [...member.roles],

@@ -1,5 +1,5 @@
 import type { Logger } from '@mesh/net';
-import { DEFAULT_SOCKET_PATH } from '@mesh/nix';
+import { type ClientHandlers, DEFAULT_SOCKET_PATH } from '@mesh/nix';
 import type { JobRunner } from '../job/job-runner.ts';
 import { type BuildHandlersComponents, buildHandlers } from './build-handlers.ts';
 import type { BuildPort } from './build-port.ts';
@@ -21,9 +21,17 @@ export function nixSocketIn(
     { dir, daemonSocket: daemonSocket ?? DEFAULT_SOCKET_PATH },
     {
       logger,
-      handlersFor: (submitter) => buildHandlers({ port: runnerPort(runner, submitter), queryValidPaths }),
+      handlersFor: (submitter) => nixHandlers(submitter, { runner, queryValidPaths }),
     },
   );
+}
+
+/** Builds of somebody's Nix as jobs of the agent in this process. */
+export function nixHandlers(
+  submitter: string,
+  { runner, queryValidPaths }: Omit<ServeNixComponents, 'logger'>,
+): ClientHandlers {
+  return buildHandlers({ port: runnerPort(runner, submitter), queryValidPaths });
 }
 
 /** Jobs of the agent in this process. */
