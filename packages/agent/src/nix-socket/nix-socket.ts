@@ -2,7 +2,7 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from '@mesh/net';
-import { type ClientHandlers, serveDaemonClient } from '@mesh/nix';
+import { type ClientHandlers, STORE_DIR, serveDaemonClient } from '@mesh/nix';
 import { removeStale } from '../control/control-server.ts';
 import { CallerConnections, mayActForOthers } from './caller-connections.ts';
 import { MAX_CLIENTS, NIX_SOCKET } from './constants.ts';
@@ -98,6 +98,7 @@ export class NixSocket {
         client,
         openDaemon: () =>
           caller === undefined ? this.#connections.connectAsAgent() : this.#connections.connect(caller),
+        storeDirectory: STORE_DIR,
         handlers: handlersFor(userName(caller?.uid ?? process.geteuid?.() ?? 0)),
         onPassedThrough: (reason) =>
           logger.warn({ reason }, 'a client of nix.sock is not understood: it builds without the mesh'),

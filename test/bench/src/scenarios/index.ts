@@ -12,6 +12,7 @@ import { HALF_SPEED } from './half-speed.ts';
 import { hello } from './hello.ts';
 import { idle, idleAfter } from './idle.ts';
 import { join } from './join.ts';
+import { nixSocketNar, nixSocketPathInfo } from './nix-socket.ts';
 import type { Scenario } from './scenario.ts';
 import { wide } from './wide.ts';
 
@@ -23,4 +24,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...[idle, join, wide, chain, dataPlane, copy, hello, idleAfter],
   ...HALF_SPEED,
   ...[closureLarge, closureSmall, closurePresent, closureSwarm, closureKilled, closureMemory, gatewayNarinfo],
+  ...[nixSocketPathInfo, nixSocketNar],
 ];
