@@ -11,8 +11,8 @@ import { announceMachine } from './announcement.ts';
 import { BuilderEntrance } from './builder/builder-entrance.ts';
 import { DerivationJobs } from './builder/derivation-jobs.ts';
 import { MACHINE_CONFIG_DIR } from './config/layers.ts';
-import { readSettings } from './config/settings.ts';
 import type { BuildersConfig } from './config/sections/builders.ts';
+import { readSettings } from './config/settings.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { CacheControl } from './control/cache-control.ts';
 import { ControlHandler } from './control/control-handler.ts';
@@ -137,8 +137,6 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const signOutputs = async (outputs: string[]): Promise<void> => {
     if (trust !== 'untrusted') await transfer.signOutputs(outputs);
   };
-  // The offer is made before there is a worker that could run anything.
-  let running = (): number => 0;
   const keeper = new OutputKeeper({
     self: net.self.peerId,
     clock,
@@ -148,6 +146,8 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     signOutputs,
     announce: (paths) => transfer.announce(paths),
   });
+  // The offer is made before there is a worker that could run anything.
+  let running = (): number => 0;
   const offers = await OfferKeeper.create(
     { stateDir, config: settings.offer, ...capability },
     {
@@ -232,9 +232,9 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       clock,
       logger,
       history,
+      builders,
       storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines),
       fetch: (inputs) => transfer.fetchClosure(inputs),
-      builders,
     },
   );
   let announce: () => void = () => undefined;
@@ -249,10 +249,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     lostPaths,
     onJobsChanged: () => {
       if (home.running > 0 && net.connectedMembers().length > 0) transfer.prepare();
-      announce();
-    },
       if (home.running > 0) builders.call();
       else builders.rest();
+      announce();
+    },
   });
   const validHere = (paths: string[]) => pool.use(async (client) => client.queryValidPaths(paths));
   const derivationJobs = new DerivationJobs(
@@ -380,6 +380,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       await server?.stop();
       await defaultServer?.stop();
       await home.stop();
+      await builders.stop();
       await worker.stop();
       historyShare.stop();
       await net.stop();
@@ -387,6 +388,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       await transfer.stop();
       await kept.stop();
       pool.close();
+      copies.close();
     },
   };
 }
@@ -395,8 +397,6 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
 function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
 }
-      await builders.stop();
-      copies.close();
 
 /** Nix's own setting, unless that is not wanted, and what the configuration has besides. */
 function buildersOf({ fromNix, machines = [] }: BuildersConfig, nixBuilders: string): string[] {

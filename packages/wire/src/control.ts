@@ -228,11 +228,11 @@ export const controlResultSchemas = {
     meshId: v.string(),
     members: v.array(peerViewSchema),
     strangers: v.array(strangerViewSchema),
-  }),
-  doctor: v.object({
     /** Machines without an agent, and lines of machines files that are wrong. */
     builders: v.optional(v.array(builderViewSchema)),
     builderTroubles: v.optional(v.array(v.string())),
+  }),
+  doctor: v.object({
     /** How nix-daemon takes the agent's user. */
     trust: v.picklist(['trusted', 'untrusted', 'unknown']),
     /** Whether it looks for others by multicast DNS. */

@@ -30,11 +30,11 @@ export interface ControlComponents {
   net: MeshNet;
   runner: JobRunner;
   cache: CacheControl;
+  /** Machines without an agent. */
+  builders: Pick<AgentlessBuilders, 'views' | 'troubles'>;
   offers: Pick<OfferKeeper, 'offer' | 'pause' | 'resume'>;
   /** Undefined where it is closed. */
   frontDoor?: Pick<FrontDoor, 'port' | 'hostKey'> | undefined;
-  /** Machines without an agent. */
-  builders: Pick<AgentlessBuilders, 'views' | 'troubles'>;
   /** What `mesh doctor` wants to know of it. */
   health: () => ControlResult<'doctor'>;
   version: string;
@@ -110,13 +110,13 @@ export class ControlHandler {
     const { net, builders } = this.#components;
     return {
       meshId: net.meshId,
+      builders: builders.views(),
+      builderTroubles: builders.troubles.map(({ message }) => message),
       members: net.members().map((member): PeerView => {
         const record = member.record;
         return {
           name: member.name,
           peerId: member.peerId,
-          builders: builders.views(),
-          builderTroubles: builders.troubles.map(({ message }) => message),
           self: member.self,
           connected: member.connected,
           roles: [...member.roles],
