@@ -9,6 +9,8 @@ const SOCKET = '/run/mesh/nix.sock';
 const ENV = { NIX_REMOTE: `unix://${SOCKET}` };
 /** An ordinary user, of whom nix-daemon knows nothing. */
 const USER = { name: 'alice', id: '4711' };
+/** As Nix calls it: a flake does not know by itself where it is evaluated. */
+const SYSTEM = process.arch === 'arm64' ? 'aarch64-linux' : 'x86_64-linux';
 /** Generous, for a crowded test machine. */
 const WITHIN_MS = 120_000;
 
@@ -190,6 +192,32 @@ describe.skipIf(requireLab(['sid']))("plain Nix at the agent's daemon socket", (
       expect(code, `${name}: ${stderr}`).toBe(0);
       expect(stdout, name).toContain('/nix/store/');
     }
+  });
+
+  test('serves flakes and nix-shell', async () => {
+    const salt = `${Math.random()}`;
+    const step = (name: string, attributes: string): string =>
+      `derivation { name = "${name}"; salt = "${salt}"; system = "${SYSTEM}"; builder = "/bin/sh"; ${attributes} }`;
+    await home.writeFile(
+      '/root/flake/flake.nix',
+      `{ outputs = _: { packages.${SYSTEM}.default = ${step('flaked', 'args = [ "-c" "echo flaked > $out" ];')}; }; }`,
+    );
+    const flake = await nix(['nix', 'build', 'path:/root/flake', '--no-link', '--print-out-paths']);
+    expect(flake.code, flake.stderr).toBe(0);
+    expect(readStore(home, flake.stdout.trim())).toBe('flaked\n');
+    expect((await jobs())[0]).toMatchObject({ state: 'built', built: 1 });
+
+    // A shell whose inputs have to be built first.
+    const input = step('shell-input', 'args = [ "-c" "echo for the shell > $out" ];');
+    await home.writeFile('/root/shell.nix', step('shell', `input = ${input};`));
+    const { NIX_REMOTE } = ENV;
+    const shell = await nix(['nix-shell', '/root/shell.nix', '--run', 'read line < $input; echo "$line"'], {
+      NIX_REMOTE,
+      NIX_BUILD_SHELL: '/bin/bash',
+    });
+    expect(shell.code, shell.stderr).toBe(0);
+    expect(shell.stdout).toContain('for the shell');
+    expect((await jobs())[0]).toMatchObject({ state: 'built', built: 1 });
   });
 
   test('leaves every user the rights it has at the real daemon', async () => {
