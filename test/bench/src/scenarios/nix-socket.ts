@@ -62,7 +62,7 @@ export const nixSocketPathInfo: Scenario = {
       const paths = stdout.trim().split('\n').length;
       if (paths !== PATHS) throw new BenchError('BENCH_NOT_COPIED', `The walk found ${paths} paths.`);
     };
-    return beside('nix-socket-path-info', `nix path-info -r of ${PATHS} paths`, bench, walk, host);
+    return await beside('nix-socket-path-info', `nix path-info -r of ${PATHS} paths`, bench, walk, host);
   },
 };
 
@@ -85,6 +85,6 @@ export const nixSocketNar: Scenario = {
       }
       if (bytes < NAR_MIB * 2 ** 20) throw new BenchError('BENCH_NOT_COPIED', `The NAR had ${bytes} bytes.`);
     };
-    return beside('nix-socket-nar', `NarFromPath of ${NAR_MIB} MiB`, bench, read, host);
+    return await beside('nix-socket-nar', `NarFromPath of ${NAR_MIB} MiB`, bench, read, host);
   },
 };
