@@ -40,6 +40,8 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('mesh install', () => {
       const root = 'nix-store --realise "$(nix-store --add /etc/hostname)" --add-root /root/kept';
       await host.exec(['sh', '-c', root]);
     }
+    await h2.exec(['useradd', '--create-home', 'guest']);
+    await h2.exec(['sh', '-c', 'cp -r /root/.ssh /home/guest/ && chown -R guest /home/guest/.ssh']);
     const made = mkdtempSync(join(tmpdir(), 'mesh-bundle-'));
     const script = fileURLToPath(new URL('../../../scripts/bundle.mjs', import.meta.url));
     const file = execFileSync(process.execPath, [script, '--out', made], { encoding: 'utf8', stdio: 'pipe' });
@@ -108,6 +110,15 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('mesh install', () => {
     }
   });
 
+  test('plain Nix of other users goes through the agent there with their own rights', async () => {
+    const trusted = async (user: string) => {
+      const command = ['nix', 'store', 'info', '--json', '--store', 'unix:///run/mesh/nix.sock'];
+      return (JSON.parse((await h2.exec(command, { user })).stdout) as { trusted: unknown }).trusted;
+    };
+    for (const user of ['root', 'guest', 'root'])
+      expect(Boolean(await trusted(user)), user).toBe(user === 'root');
+  });
+
   test('again, it is up to date and touches nothing', async () => {
     const agent = async () => (await h2.exec(['cat', '/run/mesh/supervisor.pid'])).stdout;
     const ran = await agent();
@@ -172,8 +183,6 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('mesh install', () => {
   });
 
   test('a machine without Nix, or a user who cannot become root, is left as it is, in a sentence', async () => {
-    await h2.exec(['useradd', '--create-home', 'guest']);
-    await h2.exec(['sh', '-c', 'cp -r /root/.ssh /home/guest/ && chown -R guest /home/guest/.ssh']);
     const guest = await install('guest@h2', '--supervise', '--identity', '/root/.ssh/id_ed25519');
     expect(guest.code).toBe(1);
     expect(guest.summary.hosts[0]?.error).toMatch(/not root and there is no sudo; connect as root/);

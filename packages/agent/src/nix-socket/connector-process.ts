@@ -24,10 +24,12 @@ function become({ uid, gid, groups }: Pick<ConnectRequest, 'uid' | 'gid' | 'grou
   process.seteuid?.(uid);
 }
 
+/** The powers to change come with the effective user 0 and go with it: back to root comes first, away from root last. */
 function becomeOneself(): void {
-  process.seteuid?.(own.uid);
+  if (own.uid === 0) process.seteuid?.(0);
   process.setegid?.(own.gid);
   process.setgroups?.(own.groups);
+  process.seteuid?.(own.uid);
 }
 
 /** connect(2) of a Unix socket runs within `connect`, so the identity is needed no longer than this. */
