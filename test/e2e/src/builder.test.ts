@@ -11,7 +11,7 @@ import {
   until,
 } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { builtOn, offerFeatures, outputsOf, readStore } from './host-store.ts';
+import { builtOn, offerFeatures, readStore } from './host-store.ts';
 import { untilNoBuilds } from './running-builds.ts';
 import { workload } from './workload.ts';
 
@@ -43,13 +43,12 @@ async function nixBuild(
 
 describe.skipIf(requireLab())('the mesh as a builder of unmodified Nix', () => {
   let lab: Lab;
-  let mesh: LabMesh;
 
   beforeAll(async () => {
     lab = await Lab.up({ hosts: IMAGES.length, image: IMAGES });
     await offerFeatures(lab.hosts[1]!, 'foo');
     await offerFeatures(lab.hosts[2]!, 'bar');
-    mesh = await LabMesh.up(lab);
+    await LabMesh.up(lab);
   });
   afterAll(async () => lab?.down());
 
