@@ -56,8 +56,10 @@ export class ClosureWalk {
   /** The daemon's whole answer came to what {@link takeNext} gave; errors and paths that are not valid are asked for again. */
   arrived(path: string, answer: Buffer, wanted: boolean): void {
     this.#onWay -= 1;
+    // Asked for before the walk ended.
+    if (!this.#walking) return;
     const references = this.#learn(answer);
-    if (references === undefined || wanted || !this.#walking) return;
+    if (references === undefined || wanted) return;
     this.#kept.set(path, { answer, references, at: this.#now() });
     this.#keptBytes += answer.length;
   }

@@ -99,22 +99,12 @@ export class ServedConnection {
   }
 
   #fromClient(chunk: Buffer): void {
-    switch (this.#phase) {
-      case 'raw':
-        this.#toDaemon(chunk);
-        break;
-      case 'requests':
-        this.#follow(chunk);
-        break;
-      case 'handshake':
-        this.#heard.client = Buffer.concat([this.#heard.client, chunk]);
-        this.#shakeHands();
-        break;
-      case 'serving':
-        this.#keep(chunk);
-        break;
-      case 'over':
-        break;
+    if (this.#phase === 'raw') this.#toDaemon(chunk);
+    else if (this.#phase === 'requests') this.#follow(chunk);
+    else if (this.#phase === 'serving') this.#keep(chunk);
+    else if (this.#phase === 'handshake') {
+      this.#heard.client = Buffer.concat([this.#heard.client, chunk]);
+      this.#shakeHands();
     }
   }
 
@@ -193,10 +183,8 @@ export class ServedConnection {
     try {
       outcome = await this.#ask(operation, request, talk);
     } catch (error) {
-      outcome = {
-        type: 'answer',
-        bytes: errorMessage(error instanceof Error ? error.message : String(error)),
-      };
+      const text = error instanceof Error ? error.message : String(error);
+      outcome = { type: 'answer', bytes: errorMessage(text) };
     }
     this.#serving = undefined;
     if (this.#phase !== 'serving') return;
