@@ -31,7 +31,8 @@ export const agentless: Scenario = {
             const started = performance.now();
             const args = ['-f', workload.file, ...workloadArgs(workload, salt)];
             const { code, stderr } = await mesh.build(home!, args, { timeoutMs: 600_000 });
-            if (code !== 0) throw new BenchError('BENCH_BUILD_FAILED', `\`mesh build\` ended with ${code}: ${stderr}`);
+            if (code !== 0)
+              throw new BenchError('BENCH_BUILD_FAILED', `\`mesh build\` ended with ${code}: ${stderr}`);
             return (performance.now() - started) / 1000;
           },
         },

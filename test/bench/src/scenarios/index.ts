@@ -1,3 +1,4 @@
+import { agentless } from './agentless.ts';
 import { chain } from './chain.ts';
 import { closureKilled } from './closure-killed.ts';
 import { closureLarge } from './closure-large.ts';
@@ -24,5 +25,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...[idle, join, wide, chain, dataPlane, copy, hello, idleAfter],
   ...HALF_SPEED,
   ...[closureLarge, closureSmall, closurePresent, closureSwarm, closureKilled, closureMemory, gatewayNarinfo],
+  agentless,
   ...[nixSocketPathInfo, nixSocketNar],
 ];
