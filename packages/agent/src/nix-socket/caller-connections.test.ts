@@ -1,7 +1,9 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CallerConnections, mayActForOthers } from './caller-connections.ts';
 import { credentialsReader, type PeerCredentials } from './peer-credentials.ts';
@@ -65,6 +67,39 @@ describe.skipIf(process.platform !== 'linux' || !mayActForOthers())(
       const byUser = [...seen].sort((a, b) => a.uid - b.uid);
       expect(byUser.slice(1)).toEqual(callers);
       expect(byUser[0]).toMatchObject(own);
+    });
+
+    it('needs no root: an agent of its own user with CAP_SETUID and CAP_SETGID acts for all, root too', async () => {
+      const script = `
+      import { CallerConnections } from ${JSON.stringify(new URL('./caller-connections.ts', import.meta.url).href)};
+      const connections = new CallerConnections(${JSON.stringify(join(dir, 'socket'))});
+      const alive = setInterval(() => undefined, 1_000);
+      for (const id of [4711, 0, 4712]) {
+        const socket = await connections.connect({ uid: id, gid: id, groups: [id] });
+        for await (const chunk of socket) if (chunk.toString() !== 'hello') process.exitCode = 1;
+      }
+      connections.stop();
+      clearInterval(alive);`;
+      await writeFile(join(dir, 'agent.mjs'), script);
+      // With the last of these the checkout may stand where only its owner can look.
+      const powers = '+setuid,+setgid,+dac_read_search';
+      await promisify(execFile)('setpriv', [
+        ...[
+          '--reuid=4700',
+          '--regid=4700',
+          '--clear-groups',
+          `--inh-caps=${powers}`,
+          `--ambient-caps=${powers}`,
+        ],
+        ...[process.execPath, '--conditions=@mesh/source', join(dir, 'agent.mjs')],
+      ]);
+      await expect
+        .poll(() => seen.map(({ uid, gid, groups }) => [uid, gid, groups]))
+        .toEqual([
+          [4711, 4711, [4711]],
+          [0, 0, [0]],
+          [4712, 4712, [4712]],
+        ]);
     });
 
     it('is refused where the caller may not connect', async () => {

@@ -36,8 +36,19 @@ export class CallerConnections {
   async connect(caller: PeerCredentials): Promise<Socket> {
     const isOwn = caller.uid === process.geteuid?.() && caller.gid === process.getegid?.();
     if (isOwn) return this.connectAsAgent();
+    if (caller.uid === 0 && process.geteuid?.() !== 0) return this.#connectAsRoot(caller);
     if (this.#connector?.isOver !== false) this.#connector = new Connector();
     return this.#connector.connect(this.#daemonSocket, caller);
+  }
+
+  /** A process that was root for once, without being it, can act for nobody else. */
+  async #connectAsRoot(caller: PeerCredentials): Promise<Socket> {
+    const connector = new Connector();
+    try {
+      return await connector.connect(this.#daemonSocket, caller);
+    } finally {
+      connector.end();
+    }
   }
 
   /** With the agent's own rights. */

@@ -25,8 +25,9 @@ function become({ uid, gid, groups }: Pick<ConnectRequest, 'uid' | 'gid' | 'grou
 }
 
 /** The powers to change come with the effective user 0 and go with it: back to root comes first, away from root last. */
+/** Root's powers come back with its user id; those of another user are gone once the caller was root, so that its id comes last. */
 function becomeOneself(): void {
-  if (own.uid === 0) process.seteuid?.(0);
+  if (own.uid === 0) process.seteuid?.(own.uid);
   process.setegid?.(own.gid);
   process.setgroups?.(own.groups);
   process.seteuid?.(own.uid);
@@ -49,13 +50,7 @@ function connectAs(request: ConnectRequest): Socket {
 }
 
 async function answer(request: ConnectRequest): Promise<void> {
-  const reply = (message: ConnectAnswer, socket?: Socket): void => {
-    // Root's powers do not come back to a process that was root for once without being it.
-    const isOver = own.uid !== 0 && request.uid === 0;
-    process.send?.(message, socket, {}, () => {
-      if (isOver) process.exit(0);
-    });
-  };
+  const reply = (message: ConnectAnswer, socket?: Socket): void => void process.send?.(message, socket);
   try {
     reply({ request: request.request }, await retryWhileFull(() => connectAs(request)));
   } catch (error) {
