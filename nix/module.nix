@@ -70,13 +70,14 @@ let
   unknown = unknownIn "" keys cfg.settings;
 
   listenPort = valueOf [ "listenPort" ];
+  transferPort = valueOf [ "transferPort" ];
   cachePort = valueOf [ "cache" "port" ];
   cacheEnabled = valueOf [ "cache" "enabled" ];
   frontDoorEnabled = valueOf [ "frontDoor" "enabled" ];
   frontDoorPort = valueOf [ "frontDoor" "port" ];
   # 0 is any port that is free.
   openPorts = builtins.filter (port: port != 0) (
-    [ listenPort ] ++ optional frontDoorEnabled frontDoorPort
+    [ listenPort transferPort ] ++ optional frontDoorEnabled frontDoorPort
   );
   ports = openPorts ++ optional cacheEnabled cachePort;
   keyFile = if cfg.enrolmentKeyFile == null then "" else toString cfg.enrolmentKeyFile;
@@ -194,7 +195,7 @@ in
         }
         {
           assertion = lib.length (lib.unique ports) == lib.length ports;
-          message = "services.mesh: two of the agent's ports are the same (${lib.concatMapStringsSep ", " toString ports}); set listenPort, cache.port and frontDoor.port apart.";
+          message = "services.mesh: two of the agent's ports are the same (${lib.concatMapStringsSep ", " toString ports}); set listenPort, transferPort, cache.port and frontDoor.port apart.";
         }
         {
           assertion = cfg.enrolmentKeyFile == null || lib.hasPrefix "/" keyFile;

@@ -50,6 +50,8 @@ export interface AgentInit {
   defaultSocketDir?: string;
   name?: string;
   listenPort?: number;
+  /** TCP port of the data plane; 0 for any free one. */
+  transferPort?: number;
   /** Agents to call: names, IP addresses or multiaddrs. */
   peers?: string[];
   mdns?: boolean;
@@ -120,6 +122,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     stateDir,
     trustedPublicKeys: nix.trustedPublicKeys,
     substituters: nix.substituters,
+    listenPort: settings.transferPort,
     ...(init.serveCache && settings.cache !== undefined ? { binaryCache: settings.cache } : {}),
     ...(init.daemonSocket === undefined ? {} : { daemonSocket: init.daemonSocket }),
   })({

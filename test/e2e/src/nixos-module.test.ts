@@ -93,7 +93,7 @@ describe.skipIf(requireLab())('the NixOS module', () => {
         cache: { port: 5000 },
       });
       expect(problemsIn(config(machine))).toEqual([]);
-      expect(machine.firewall).toEqual({ allowedTCPPorts: [4800], allowedUDPPorts: [5353] });
+      expect(machine.firewall).toEqual({ allowedTCPPorts: [4800, 4748], allowedUDPPorts: [5353] });
       expect(machine.nix.substituters).toEqual(['http://127.0.0.1:5000']);
       expect(machine.nix['trusted-public-keys']).toEqual(['mesh-ruby:AAAA']);
       expect(machine.variables).toEqual({ NIX_REMOTE: 'unix:///run/mesh/nix.sock' });
@@ -115,7 +115,7 @@ describe.skipIf(requireLab())('the NixOS module', () => {
     const { firewall } = await services(
       '{ enable = true; openFirewall = true; settings.frontDoor.enabled = true; }',
     );
-    expect(firewall.allowedTCPPorts).toEqual([4747, 4750]);
+    expect(firewall.allowedTCPPorts).toEqual([4747, 4748, 4750]);
   });
 
   test('without the role build it gives others nothing', async () => {
@@ -147,7 +147,7 @@ describe.skipIf(requireLab())('the NixOS module', () => {
     ['enrolmentKeyFile = "ticket";', 'is not an absolute path'],
     ['enrolmentKeyFile = /etc/hostname;', 'the Nix store is readable by everybody'],
     ['enrolmentKeyFile = "/nix/store/abc-ticket";', 'the Nix store is readable by everybody'],
-    ['settings.listenPort = 4749;', "two of the agent's ports are the same (4749, 4749)"],
+    ['settings.listenPort = 4749;', "two of the agent's ports are the same (4749, 4748, 4749)"],
     ['settings.offer.core = 4;', 'there is no key offer.core;'],
     ['settings.frob = 1;', 'there is no key frob;'],
   ])('refuses %s with a sentence', async (options, sentence) => {

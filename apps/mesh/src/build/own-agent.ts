@@ -27,6 +27,7 @@ export async function startOwnAgent(
     serveControl: true,
     // Any free port: this agent does the calling.
     listenPort: 0,
+    transferPort: 0,
     logger: { debug: () => undefined, info: () => undefined, warn, error: warn },
   });
   try {

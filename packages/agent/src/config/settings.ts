@@ -8,12 +8,13 @@ import { NAME_PATTERN } from './patterns.ts';
 import type { BuildersConfig } from './sections/builders.ts';
 import { type CacheConfig, DEFAULT_CACHE_PORT } from './sections/cache.ts';
 import { DEFAULT_FRONT_DOOR_PORT, type FrontDoorConfig, type FrontDoorKey } from './sections/front-door.ts';
-import { DEFAULT_LISTEN_PORT, type InterfaceConfig } from './sections/network.ts';
+import { DEFAULT_LISTEN_PORT, DEFAULT_TRANSFER_PORT, type InterfaceConfig } from './sections/network.ts';
 
 /** Settings in force: the configuration's, overridden by the command line's. */
 export interface AgentSettings {
   name: string;
   listenPort: number;
+  transferPort: number;
   peers: string[];
   mdns: boolean;
   /** Whether to serve `nix.sock`. */
@@ -53,6 +54,7 @@ export function readSettings(
   return {
     name,
     listenPort: given.listenPort ?? config.listenPort ?? DEFAULT_LISTEN_PORT,
+    transferPort: given.transferPort ?? config.transferPort ?? DEFAULT_TRANSFER_PORT,
     peers: [...(config.peers ?? []), ...(given.peers ?? [])],
     mdns: given.mdns ?? config.mdns ?? true,
     interfaces: config.interfaces ?? {},

@@ -13,6 +13,8 @@ export const LAUNCHD_PLIST = `/Library/LaunchDaemons/${LAUNCHD_LABEL}.plist`;
 
 /** An agent's TCP port unless configured otherwise, and mDNS's. */
 export const AGENT_PORT = 4747;
+/** Where members fetch store paths, unless it is configured otherwise. */
+export const TRANSFER_PORT = 4748;
 export const MDNS_PORT = 5353;
 
 /** Unpacked it is about 140 MB, packed 45 MB, and a version stands beside the one it replaces. */

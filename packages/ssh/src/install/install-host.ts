@@ -146,7 +146,7 @@ async function untilSeen(mesh: MeshSide, peerId: string): Promise<string> {
     if (performance.now() > deadline)
       throw new InstallError(
         'INSTALL_NOT_SEEN',
-        `it joined and is not connected after ${SEEN_TIMEOUT_MS / 1000} s; see whether a firewall closes TCP 4747 there, and \`mesh doctor\` on both machines`,
+        `it joined and is not connected after ${SEEN_TIMEOUT_MS / 1000} s; see whether a firewall closes TCP 4747 or 4748 there, and \`mesh doctor\` on both machines`,
       );
     await sleep(SEEN_LOOK_MS);
   }

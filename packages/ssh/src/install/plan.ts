@@ -1,4 +1,12 @@
-import { AGENT_PORT, AGENT_USER, CURRENT, INSTALL_DIR, MDNS_PORT, STATE_DIR } from './constants.ts';
+import {
+  AGENT_PORT,
+  AGENT_USER,
+  CURRENT,
+  INSTALL_DIR,
+  MDNS_PORT,
+  STATE_DIR,
+  TRANSFER_PORT,
+} from './constants.ts';
 import type { HostFacts } from './host-facts.ts';
 import {
   type InstallStep,
@@ -107,11 +115,11 @@ function unitText(service: ReturnType<typeof serviceOf>, { units }: InstallWish)
 function firewallHint({ firewall }: HostFacts): string {
   switch (firewall) {
     case 'ufw':
-      return `ufw is on: let the LAN through, run \`ufw allow from 192.168.0.0/16\` or the like there (TCP ${AGENT_PORT}, one more TCP port, UDP ${MDNS_PORT})`;
+      return `ufw is on: let the LAN through, run \`ufw allow from 192.168.0.0/16\` or the like there (TCP ${AGENT_PORT} and ${TRANSFER_PORT}, UDP ${MDNS_PORT})`;
     case 'firewalld':
-      return `firewalld is on: let the LAN through, run \`firewall-cmd --permanent --zone=trusted --add-source=192.168.0.0/16 && firewall-cmd --reload\` or the like there (TCP ${AGENT_PORT}, one more TCP port, UDP ${MDNS_PORT})`;
+      return `firewalld is on: let the LAN through, run \`firewall-cmd --permanent --zone=trusted --add-source=192.168.0.0/16 && firewall-cmd --reload\` or the like there (TCP ${AGENT_PORT} and ${TRANSFER_PORT}, UDP ${MDNS_PORT})`;
     case 'none':
-      return `neither ufw nor firewalld is on; members need TCP ${AGENT_PORT}, one more TCP port, and UDP ${MDNS_PORT}`;
+      return `neither ufw nor firewalld is on; members need TCP ${AGENT_PORT} and ${TRANSFER_PORT} and UDP ${MDNS_PORT}`;
   }
 }
 

@@ -162,11 +162,17 @@ export class NarServer {
       if (peerId === undefined) socket.destroy();
       else this.#serve(socket, peerId);
     });
-    server.listen({
-      port: this.#init.port ?? 0,
-      ...(this.#init.host === undefined ? {} : { host: this.#init.host }),
-    });
-    await once(server, 'listening');
+    const { host, port = 0 } = this.#init;
+    const at = host === undefined ? {} : { host };
+    try {
+      server.listen({ port, ...at });
+      await once(server, 'listening');
+    } catch (error) {
+      if (port === 0 || !isInUse(error)) throw error;
+      // Another agent of this machine has it. Askers are told the port, so any will do where no firewall minds.
+      server.listen({ port: 0, ...at });
+      await once(server, 'listening');
+    }
     return server;
   }
 
@@ -215,4 +221,8 @@ export class NarServer {
       ...(board === undefined ? {} : { board }),
     });
   }
+}
+
+function isInUse(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
 }

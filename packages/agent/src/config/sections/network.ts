@@ -5,6 +5,8 @@ import { type KeySchemas, section } from '../key-schema.ts';
 export interface NetworkConfig {
   /** TCP port of the control plane; 0 for any free one. */
   listenPort?: number;
+  /** TCP port of the data plane; 0 for any free one. */
+  transferPort?: number;
   /** Agents to call, for networks without multicast: names, IP addresses, with or without a port, or multiaddrs. */
   peers?: string[];
   /** Whether to look for agents by multicast DNS. */
@@ -20,6 +22,7 @@ export interface InterfaceConfig extends InterfaceRules {
 }
 
 export const DEFAULT_LISTEN_PORT = 4747;
+export const DEFAULT_TRANSFER_PORT = 4748;
 
 /** What `parseAddress` of @mesh/net can make something of; the rest it refuses when the agent starts. */
 const PEER_PATTERN = '^[A-Za-z0-9_/:[][^ ]{0,299}$';
@@ -36,6 +39,14 @@ export const networkKeys: KeySchemas<NetworkConfig> = {
     minimum: 0,
     maximum: 65_535,
     default: DEFAULT_LISTEN_PORT,
+  },
+  transferPort: {
+    description:
+      'TCP port from which members fetch store paths; 0 for any that is free, which is also taken where another agent has this one.',
+    type: 'integer',
+    minimum: 0,
+    maximum: 65_535,
+    default: DEFAULT_TRANSFER_PORT,
   },
   peers: {
     description:
