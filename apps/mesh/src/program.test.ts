@@ -1,10 +1,24 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from './program.ts';
 
 const run = (args: string[]) => runProgram(args, '0.1.0');
 
 describe('wrong usage', () => {
+  const before = process.cwd();
+  let directory: string;
+  // Where there is no flake: one in the current directory is what a command without arguments means.
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'mesh-program-'));
+    process.chdir(directory);
+  });
+  afterAll(() => {
+    process.chdir(before);
+    rmSync(directory, { recursive: true });
+  });
+
   it.each([
     ['an unknown command', ['frob'], "unknown command 'frob'"],
     ['an unknown option', ['peers', '--frob'], "unknown option '--frob'"],
