@@ -24,7 +24,8 @@ beforeEach(() => {
     version: '1.2.3',
     dependencies: { '@own/lib': '1', other: '1' },
   });
-  write('apps/mesh/bin/mesh', '#!/bin/sh\necho "$@"\n', 0o755);
+  for (const command of ['mesh', 'mesh-builder'])
+    write(`apps/mesh/bin/${command}`, '#!/bin/sh\necho "$@"\n', 0o755);
   write('apps/mesh/dist/main.js', 'main');
   write('apps/mesh/src/main.ts', 'source');
   write('packages/lib/package.json', { name: '@own/lib', devDependencies: { tool: '1' } });
@@ -57,9 +58,11 @@ describe('a release', () => {
   it('is what runs there, and nothing else', () => {
     expect(paths()).toEqual([
       'apps/mesh/bin/mesh',
+      'apps/mesh/bin/mesh-builder',
       'apps/mesh/dist/main.js',
       'apps/mesh/package.json',
       'bin/mesh',
+      'bin/mesh-builder',
       'node_modules/@own/lib',
       'node_modules/native-x64/native.node',
       'node_modules/native-x64/package.json',

@@ -42,8 +42,10 @@ export function releaseEntries(root: string, target: Platform): ReleaseEntry[] {
     }
     if (link !== undefined) add({ type: 'link', path: link, target: relative(dirname(link), folder) });
   }
-  addFile(`${APP_FOLDER}/bin/mesh`);
-  add({ type: 'link', path: 'bin/mesh', target: `../${APP_FOLDER}/bin/mesh` });
+  for (const command of ['mesh', 'mesh-builder']) {
+    addFile(`${APP_FOLDER}/bin/${command}`);
+    add({ type: 'link', path: `bin/${command}`, target: `../${APP_FOLDER}/bin/${command}` });
+  }
   addFolder('packaging');
   if (existsSync(join(root, 'LICENSE'))) addFile('LICENSE');
   addFile(nodePath(target), nodeFor(root, target));
