@@ -33,6 +33,8 @@ test('settings are picked out of what Nix shows', () => {
     sandbox: { value: true },
     'trusted-users': { value: ['root'] },
     'trusted-public-keys': { value: ['cache-1:AAAA'] },
+    builders: { value: '@/etc/nix/machines' },
+    'builders-use-substitutes': { value: true },
   };
   expect(systemInfoOf('2.26.3', config)).toEqual({
     version: '2.26.3',
@@ -48,6 +50,8 @@ test('settings are picked out of what Nix shows', () => {
     substituters: [],
     trustedPublicKeys: ['cache-1:AAAA'],
     minFreeBytes: 0,
+    builders: '@/etc/nix/machines',
+    buildersUseSubstitutes: true,
   });
 });
 

@@ -36,6 +36,13 @@ export const MAX_WATCHED_NAMES = 10_000;
 /** Names looked at in one go. */
 export const NAMES_PER_LOOK = 1_000;
 
+/**
+ * Whoever writes a large file into the store wakes the watch with every write: a third of a second of processor time a gigabyte. After
+ * so many it looks away for so long, and then at what came meanwhile.
+ */
+export const WRITES_IN_A_ROW = 100;
+export const LOOK_AWAY_MS = 300;
+
 /** Where directories cannot be watched, the store's is looked at this often, less and less often while nothing changes. */
 export const POLL_FIRST_MS = 1_000;
 export const POLL_LAST_MS = 30_000;

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Clock, silentLogger, systemClock } from '@mesh/net';
@@ -126,6 +126,30 @@ describe('watching the store', () => {
     await mkdir(file(path));
     await until('the path is found', () => found.includes(path));
     expect(new Set(asked.flat())).toEqual(new Set([path]));
+  });
+
+  test('while a large file is written what comes is found all the same, without a look at every write', async () => {
+    const [large, meanwhile] = [storePathOf('large'), storePathOf('meanwhile')];
+    watchStore();
+    let written = 0;
+    const writing = (async () => {
+      const handle = await open(file(large), 'w');
+      while (!found.includes(large)) {
+        for (let part = 0; part < 200; part += 1) await handle.write(Buffer.alloc(1_000, part));
+        written += 200;
+        if (written === 2_000) {
+          valid.add(meanwhile);
+          await mkdir(file(meanwhile));
+        }
+        if (found.includes(meanwhile)) valid.add(large);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      await handle.close();
+    })();
+    await until('both are found', () => found.includes(large));
+    await writing;
+    expect(new Set(found)).toEqual(new Set([meanwhile, large]));
+    expect(asked.length).toBeLessThan(written / 20);
   });
 
   test('a directory that cannot be watched is looked at now and then', async () => {

@@ -1,5 +1,5 @@
 import { type FSWatcher, lstatSync, watch } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock, Logger, Timer } from '@mesh/net';
 import { isStorePath, STORE_DIR } from '@mesh/nix';
@@ -8,10 +8,12 @@ import {
   FIRST_LOOK_MS,
   FORGET_NAME_MS,
   LAST_LOOK_PAUSE_MS,
+  LOOK_AWAY_MS,
   MAX_WATCHED_NAMES,
   NAMES_PER_LOOK,
   POLL_FIRST_MS,
   POLL_LAST_MS,
+  WRITES_IN_A_ROW,
 } from './constants.ts';
 import type { ValidPaths } from './valid-paths.ts';
 
@@ -52,6 +54,9 @@ export class StoreWatch {
   #timer: { readonly timer: Timer; readonly due: number } | undefined;
   #poll: Timer | undefined;
   #looking = false;
+  /** Since a name last came or went. */
+  #writes = 0;
+  #away = false;
   #stopped = false;
 
   constructor(components: StoreWatchComponents) {
@@ -63,14 +68,46 @@ export class StoreWatch {
   start(): void {
     if (this.#watcher !== undefined || this.#poll !== undefined || this.#stopped) return;
     try {
-      this.#watcher = watch(this.#directory, { persistent: false });
-      // What merely changes in or at a path that is there makes it neither valid nor invalid.
-      this.#watcher.on('change', (type, name) => {
-        if (type === 'rename') this.#touched(String(name));
-      });
-      this.#watcher.on('error', (error) => this.#pollInstead(error));
+      this.#watchAgain();
     } catch (error) {
       this.#pollInstead(error);
+    }
+  }
+
+  #watchAgain(): void {
+    this.#writes = 0;
+    this.#watcher = watch(this.#directory, { persistent: false });
+    this.#watcher.on('change', (type, name) => {
+      if (type === 'rename') {
+        this.#writes = 0;
+        this.#touched(String(name));
+        return;
+      }
+      // What merely changes in or at a path that is there makes it neither valid nor invalid.
+      this.#writes += 1;
+      if (this.#writes >= WRITES_IN_A_ROW) void this.#lookAway();
+    });
+    this.#watcher.on('error', (error) => this.#pollInstead(error));
+  }
+
+  async #lookAway(): Promise<void> {
+    if (this.#away || this.#stopped) return;
+    this.#away = true;
+    try {
+      const before = await changedAt(this.#directory);
+      this.#watcher?.close();
+      await new Promise<void>((resolve) => {
+        this.#components.clock.after(LOOK_AWAY_MS, resolve);
+      });
+      if (this.#stopped || this.#poll !== undefined) return;
+      this.#watchAgain();
+      if ((await changedAt(this.#directory)) === before) return;
+      const { seemsToHold } = this.#components;
+      for (const name of await readdir(this.#directory)) if (!seemsToHold(hashPartOf(name))) this.#look(name);
+    } catch (error) {
+      this.#pollInstead(error);
+    } finally {
+      this.#away = false;
     }
   }
 
@@ -191,15 +228,16 @@ export class StoreWatch {
 
   async #pollNow(pauseMs: number, before: bigint | undefined): Promise<void> {
     // A directory that cannot be read now is looked at again.
-    const changed = await stat(this.#directory, { bigint: true }).then(
-      ({ mtimeNs }) => mtimeNs,
-      () => before,
-    );
+    const changed = await changedAt(this.#directory).catch(() => before);
     if (this.#stopped) return;
     const quiet = changed === before;
     if (!quiet) this.#components.onMissed();
     this.#pollIn(quiet ? Math.min(pauseMs * 2, POLL_LAST_MS) : POLL_FIRST_MS, changed);
   }
+}
+
+async function changedAt(directory: string): Promise<bigint> {
+  return (await stat(directory, { bigint: true })).mtimeNs;
 }
 
 function lockedBy(name: string): string | undefined {
