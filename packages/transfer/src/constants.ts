@@ -34,6 +34,9 @@ export const IDLE_THREAD_MS = 60_000;
 /** Stragglers are not waited for when members are asked what they have: a wrong "nobody" only costs a build. */
 export const HAVE_TIMEOUT_MS = 300;
 
+/** Where nobody is known to have what a fetch wants they are: on a cable that others fill, an answer takes its time, and "nobody" ends the fetch. */
+export const HAVE_PATIENCE_MS = 5_000;
+
 /** A peer that does not answer a question about path infos or a ticket by then is treated as lost. */
 export const REQUEST_TIMEOUT_MS = 20_000;
 

@@ -1,5 +1,6 @@
 import type { Emitter, Logger } from '@mesh/net';
 import { missingPart, type ToldClosure } from './closure-plan.ts';
+import { HAVE_PATIENCE_MS } from './constants.ts';
 import type { DataPlane } from './data-plane.ts';
 import { isPeerFault, isTransferError, TransferError, type TransferErrorCode } from './errors.ts';
 import { FetchMeter, type FetchProgress } from './fetch-progress.ts';
@@ -258,7 +259,10 @@ class FetchRun implements Disposable {
     const connected = new Set(net.connectedMembers());
     const sourceless = missing.filter((path) => this.#holders.of(path, connected).length === 0);
     if (sourceless.length > 0) {
-      const found = await whoHas(sourceless, this.#components, signalOf(this.#options));
+      const found = await whoHas(sourceless, this.#components, {
+        ...signalOf(this.#options),
+        patienceMs: HAVE_PATIENCE_MS,
+      });
       for (const [path, peerIds] of found) this.#holders.add(path, peerIds);
     }
     const lost = sourceless.filter((path) => this.#holders.of(path, connected).length === 0);

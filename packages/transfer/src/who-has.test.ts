@@ -1,5 +1,6 @@
 import { silentLogger } from '@mesh/net';
 import { describe, expect, test } from 'vitest';
+import { HAVE_TIMEOUT_MS } from './constants.ts';
 import { storePathOf } from './test-support/memory-store.ts';
 import { whoHas } from './who-has.ts';
 
@@ -56,6 +57,36 @@ describe('who has what', () => {
     expect(await whoHas([one, two, three], components)).toEqual(new Map([[one, ['a']]]));
     expect(asked).toEqual([['a', [one, two]]]);
     expect(counters).toEqual({ questions: 1, savedQuestions: 1, wrongGuesses: 1 });
+  });
+
+  test('a straggler is waited for, if one is to, while nobody else has what is asked for', async () => {
+    const { components } = mesh({
+      quick: { has: [one], summary: undefined },
+      slow: { has: [one, two], summary: undefined },
+    });
+    const have = async (
+      peerId: string,
+      paths: readonly string[],
+      { signal }: { signal?: AbortSignal } = {},
+    ) => {
+      if (peerId === 'slow') {
+        await new Promise((resolve, reject) => {
+          setTimeout(resolve, HAVE_TIMEOUT_MS + 200);
+          signal?.addEventListener('abort', () => reject(signal.reason));
+        });
+      }
+      return components.client.have(peerId, paths);
+    };
+    const asking = { ...components, client: { have } };
+    expect(await whoHas([one, two], asking)).toEqual(new Map([[one, ['quick']]]));
+    const patient = { patienceMs: 5_000 };
+    expect(await whoHas([one, two], asking, patient)).toEqual(
+      new Map([
+        [one, ['quick', 'slow']],
+        [two, ['slow']],
+      ]),
+    );
+    expect(await whoHas([one], asking, patient)).toEqual(new Map([[one, ['quick']]]));
   });
 
   test('a member without a summary is asked for everything', async () => {

@@ -34,11 +34,12 @@ export interface WhoHasComponents {
 /**
  * Which connected members hold which of the paths: one batched question to each that may hold some, all at once; who has not
  * answered in time (HAVE_TIMEOUT_MS, longer for thousands of paths) counts as holding nothing. Paths that nobody has are left out.
+ * With `patienceMs` stragglers are waited for that long while there is a path of which nobody has said that it has it.
  */
 export async function whoHas(
   paths: readonly string[],
   components: WhoHasComponents,
-  options: { readonly signal?: AbortSignal } = {},
+  options: { readonly signal?: AbortSignal; readonly patienceMs?: number } = {},
 ): Promise<Map<string, string[]>> {
   const holders = new Map<string, string[]>();
   if (paths.length === 0) return holders;
@@ -51,12 +52,24 @@ export async function whoHas(
     counters.questions += questions.size;
     counters.savedQuestions += connected.length - questions.size;
   }
+  const settled = new AbortController();
+  let isLate = false;
+  /** A straggler is worth waiting for only while something has no holder. */
+  const settle = () => {
+    if (isLate && paths.every((path) => holders.has(path))) settled.abort();
+  };
+  const soonMs = HAVE_TIMEOUT_MS + Math.ceil(paths.length * HAVE_TIMEOUT_PER_PATH_MS);
+  const late = setTimeout(() => {
+    isLate = options.patienceMs !== undefined;
+    settle();
+  }, soonMs);
   await Promise.all(
     [...questions].map(async ([peerId, asked]) => {
       const timeout = AbortSignal.timeout(
-        HAVE_TIMEOUT_MS + Math.ceil(asked.length * HAVE_TIMEOUT_PER_PATH_MS),
+        options.patienceMs ?? HAVE_TIMEOUT_MS + Math.ceil(asked.length * HAVE_TIMEOUT_PER_PATH_MS),
       );
-      const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
+      const signals = [timeout, settled.signal, ...(options.signal === undefined ? [] : [options.signal])];
+      const signal = AbortSignal.any(signals);
       try {
         const had = await client.have(peerId, asked, { signal });
         if (counters !== undefined && asked !== paths) counters.wrongGuesses += asked.length - had.size;
@@ -65,12 +78,14 @@ export async function whoHas(
           if (known === undefined) holders.set(path, [peerId]);
           else known.push(peerId);
         }
+        settle();
       } catch (error) {
         options.signal?.throwIfAborted();
         logger.debug({ peerId, reason: messageOf(error) }, 'a member did not say which paths it has');
       }
     }),
   );
+  clearTimeout(late);
   return holders;
 }
 
