@@ -58,16 +58,13 @@ export async function whoHas(
   const settle = () => {
     if (isLate && paths.every((path) => holders.has(path))) settled.abort();
   };
-  const soonMs = HAVE_TIMEOUT_MS + Math.ceil(paths.length * HAVE_TIMEOUT_PER_PATH_MS);
   const late = setTimeout(() => {
     isLate = options.patienceMs !== undefined;
     settle();
-  }, soonMs);
+  }, soonMs(paths));
   await Promise.all(
     [...questions].map(async ([peerId, asked]) => {
-      const timeout = AbortSignal.timeout(
-        options.patienceMs ?? HAVE_TIMEOUT_MS + Math.ceil(asked.length * HAVE_TIMEOUT_PER_PATH_MS),
-      );
+      const timeout = AbortSignal.timeout(options.patienceMs ?? soonMs(asked));
       const signals = [timeout, settled.signal, ...(options.signal === undefined ? [] : [options.signal])];
       const signal = AbortSignal.any(signals);
       try {
@@ -84,9 +81,13 @@ export async function whoHas(
         logger.debug({ peerId, reason: messageOf(error) }, 'a member did not say which paths it has');
       }
     }),
-  );
-  clearTimeout(late);
+  ).finally(() => clearTimeout(late));
   return holders;
+}
+
+/** When an answer about so many paths is late. */
+function soonMs(asked: readonly string[]): number {
+  return HAVE_TIMEOUT_MS + Math.ceil(asked.length * HAVE_TIMEOUT_PER_PATH_MS);
 }
 
 /** By member, what its summary says it has. */
