@@ -10,6 +10,7 @@ import type { OutputKeeper } from '../worker/output-keeper.ts';
 import { Worker } from '../worker/worker.ts';
 import { builderId } from './builder-id.ts';
 import { BuilderStore } from './builder-store.ts';
+import { MACHINE_SIZE_COMMAND, type MachineSize, readMachineSize } from './machine-size.ts';
 import { initialRetry, type RetryEvent, type RetryState, stepRetry } from './retry.ts';
 import { SshSessions } from './ssh-sessions.ts';
 
@@ -136,12 +137,12 @@ export class AgentlessMachine {
     let sessions: SshSessions | undefined;
     try {
       sessions = await this.#open();
-      const { cores, nixVersion } = await this.#look(sessions);
+      const { size, nixVersion } = await this.#look(sessions);
       if (this.#stopped) {
         sessions.close();
         return;
       }
-      this.#attach(sessions, cores, nixVersion);
+      this.#attach(sessions, size, nixVersion);
       this.#step({ type: 'connected', nowMs: this.#nowMs });
     } catch (error) {
       sessions?.close();
@@ -161,11 +162,11 @@ export class AgentlessMachine {
     return SshSessions.open(target, (sentence) => this.#components.logger.warn(sentence));
   }
 
-  /** Whether its daemon answers, and how many cores a build may have. */
-  async #look(sessions: SshSessions): Promise<{ cores: number; nixVersion: string }> {
-    const [client, cores] = await Promise.all([this.#daemon(sessions), coresOf(sessions)]);
+  /** Whether its daemon answers, and how large the machine is. */
+  async #look(sessions: SshSessions): Promise<{ size: MachineSize; nixVersion: string }> {
+    const [client, size] = await Promise.all([this.#daemon(sessions), sizeOf(sessions)]);
     client.close();
-    return { cores: Math.max(cores ?? 0, this.init.machine.maxJobs), nixVersion: client.nixVersion };
+    return { size, nixVersion: client.nixVersion };
   }
 
   #daemon(sessions: SshSessions): Promise<DaemonClient> {
@@ -174,10 +175,10 @@ export class AgentlessMachine {
     return sessions.daemon(`${remoteProgram} --stdio${store}`);
   }
 
-  #attach(sessions: SshSessions, cores: number, nixVersion: string): void {
+  #attach(sessions: SshSessions, size: MachineSize, nixVersion: string): void {
     const { attach, clock } = this.#components;
     const connections = new BuildConnections(clock, () => this.#daemon(sessions));
-    const worker = this.#workerOf(cores, nixVersion, connections);
+    const worker = this.#workerOf(size, nixVersion, connections);
     const [homeEnd, workerEnd] = memoryChannelPair<HomeMessage, WorkerMessage>();
     const running = { sessions, worker, channel: workerEnd, connections, nixVersion };
     this.#running = running;
@@ -190,16 +191,17 @@ export class AgentlessMachine {
     });
   }
 
-  #workerOf(cores: number, nixVersion: string, connections: BuildConnections): Worker {
+  #workerOf(size: MachineSize, nixVersion: string, connections: BuildConnections): Worker {
     const { machine, name, incarnation, maxSilentTimeSeconds } = this.init;
     const { clock, logger, fetcher, keeper, missingPaths } = this.#components;
     const slots = machine.maxJobs;
+    const cores = Math.max(size.cores ?? 0, slots);
     const capability = {
       systems: [...this.systems],
       systemFeatures: [...machine.supportedFeatures],
       cores,
       slots,
-      memoryBytes: 0,
+      memoryBytes: size.memoryBytes,
       nixVersion,
     };
     return new Worker(
@@ -248,19 +250,21 @@ export class AgentlessMachine {
   }
 }
 
+/** Characters of an answer that is two short lines. */
+const MOST_SAID = 1_000;
+
 /** Stands where a worker of this machine would do something. */
 const nothing = (): void => undefined;
 
 /** A machine whose shell says nothing of the kind, e.g. one that lets a key run nix-daemon alone, is counted by its slots. */
-async function coresOf(sessions: SshSessions): Promise<number | undefined> {
-  const { stream, stderr } = await sessions.run('getconf _NPROCESSORS_ONLN || nproc || sysctl -n hw.ncpu');
+async function sizeOf(sessions: SshSessions): Promise<MachineSize> {
+  const { stream, stderr } = await sessions.run(MACHINE_SIZE_COMMAND);
   stderr.resume();
   stream.end();
   let said = '';
   for await (const chunk of stream) {
     said += String(chunk);
-    if (said.length > 100) break;
+    if (said.length > MOST_SAID) break;
   }
-  const cores = Number(said.trim());
-  return Number.isInteger(cores) && cores > 0 && cores < 100_000 ? cores : undefined;
+  return readMachineSize(said);
 }

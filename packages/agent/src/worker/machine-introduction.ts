@@ -6,7 +6,8 @@ import type { Offer } from './offer.ts';
 export interface MachineIdentity {
   self: string;
   name: string;
-  capability: MachineCapability;
+  /** The memory may be unknown. */
+  capability: Omit<MachineCapability, 'memoryBytes'> & { memoryBytes: number | undefined };
   tags: readonly string[];
   /** Why a home that is not among those served gets nothing. */
   submittersOnly: string;
@@ -44,7 +45,7 @@ export function introduceTo(
     speed: news.speed(),
     emulated: news.emulated(),
     tags: [...tags],
-    memoryBytes: capability.memoryBytes,
+    ...(capability.memoryBytes === undefined ? {} : { memoryBytes: capability.memoryBytes }),
     ...(freeMemoryBytes === undefined ? {} : { freeMemoryBytes }),
     ...(freeDiskBytes === undefined ? {} : { freeDiskBytes }),
     ...(why === undefined ? {} : { closed: why }),
