@@ -43,14 +43,29 @@ export function inputsFailed(
   forget(state, lease, 'over', effects);
 }
 
+/** The slot is free for the next while outputs are moved. */
+export function delivering(state: WorkerState, id: LeaseId): void {
+  const lease = state.leases.get(id);
+  if (lease?.phase !== 'building') return;
+  lease.phase = 'delivering';
+  lease.inSlot = false;
+  freeMemoryOf(state, lease);
+  lease.memoryMeasured = false;
+}
+
+/** Built here, or being built. */
+export function isUnderWay({ phase }: HeldLease): boolean {
+  return phase === 'building' || phase === 'delivering';
+}
+
 export function buildFinished(
   state: WorkerState,
   event: Event<'build-finished'>,
   effects: WorkerMachineEffect[],
 ): void {
   const lease = state.leases.get(event.lease);
-  if (lease?.phase !== 'building' && lease?.phase !== 'aborting') return;
-  const counts = lease.phase === 'building' && lease.abortAt === undefined;
+  if (lease === undefined || !(isUnderWay(lease) || lease.phase === 'aborting')) return;
+  const counts = isUnderWay(lease) && lease.abortAt === undefined;
   if (counts) effects.push({ type: 'result', home: lease.home, ...ref(lease), outcome: event.outcome });
   forget(state, lease, counts && event.outcome.type === 'built' ? 'built' : 'over', effects);
 }
@@ -119,7 +134,7 @@ export function abort(
   effects: WorkerMachineEffect[],
 ): void {
   if (lease.phase === 'aborting') return;
-  if (lease.phase === 'building') {
+  if (isUnderWay(lease)) {
     lease.phase = 'aborting';
     lease.abortAt = undefined;
     effects.push({ type: 'abort', lease: lease.lease, building: true, reason });

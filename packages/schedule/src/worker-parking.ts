@@ -2,7 +2,7 @@ import type { PeerId, RequestId } from './types.ts';
 import { OFFER_PATIENCE_MS } from './worker-constants.ts';
 import type { WorkerMachineEffect } from './worker-protocol.ts';
 import { allotAhead, allotSlots, hungryHomes } from './worker-share.ts';
-import { countSlots, serves } from './worker-slots.ts';
+import { countSlots, serves, waitsForSlot } from './worker-slots.ts';
 import type { KnownHome, WorkerState } from './worker-state.ts';
 
 /**
@@ -69,10 +69,10 @@ function noteSilence(state: WorkerState, now: number): void {
     if (home.offeredAt !== undefined && now - home.offeredAt >= OFFER_PATIENCE_MS) home.silent = true;
 }
 
-/** Leases without a slot that are not links of a chain whose turn will come by itself. */
+/** How many leases wait for a slot. */
 export function aheadHeld(state: WorkerState): number {
   let held = 0;
-  for (const lease of state.leases.values()) if (!lease.inSlot && lease.phase !== 'following') held++;
+  for (const lease of state.leases.values()) if (waitsForSlot(lease)) held++;
   return held;
 }
 

@@ -57,6 +57,8 @@ export type WorkerMachineEvent = {
       readonly reason?: ReturnReason;
     }
   | { readonly type: 'build-finished'; readonly lease: LeaseId; readonly outcome: BuildOutcome }
+  /** The build has ended, though its outputs have yet to be moved before `build-finished` tells of them. */
+  | { readonly type: 'delivering'; readonly lease: LeaseId }
   /** The home cancels; `home` must be the one that granted it. */
   | { readonly type: 'cancelled'; readonly home: PeerId; readonly lease: LeaseId }
   /** What an `abort` of a running build ends with: its process is gone and the slot free. */

@@ -1,6 +1,6 @@
 import type { PeerId } from './types.ts';
 import { MAX_LAG_MS } from './worker-constants.ts';
-import { countSlots, type SlotCount, serves } from './worker-slots.ts';
+import { countSlots, type SlotCount, serves, waitsForSlot } from './worker-slots.ts';
 import type { KnownHome, WorkerState } from './worker-state.ts';
 
 /** A home that could use a slot here: how many leases it holds, and how many more it is to be offered. */
@@ -71,8 +71,8 @@ export function allotAhead(
 ): Allotment {
   const { byHome, taken } = countSlots(state);
   const waiting = new Map<PeerId, number>();
-  for (const { home, inSlot, phase } of state.leases.values())
-    if (!inSlot && phase !== 'following') waiting.set(home, (waiting.get(home) ?? 0) + 1);
+  for (const lease of state.leases.values())
+    if (waitsForSlot(lease)) waiting.set(lease.home, (waiting.get(lease.home) ?? 0) + 1);
   const inSlots = (peerId: PeerId): number => (byHome.get(peerId) ?? 0) + (slots.byHome.get(peerId) ?? 0);
   let all = taken;
   for (const offered of slots.byHome.values()) all += offered;

@@ -43,6 +43,11 @@ export function countSlots(state: WorkerState): SlotCount {
   };
 }
 
+/** Without a slot, and no link of a chain whose turn will come by itself. */
+export function waitsForSlot({ inSlot, phase }: HeldLease): boolean {
+  return !inSlot && (phase === 'fetching' || phase === 'waiting');
+}
+
 /** Whether a lease of this home may take a slot now. */
 export function hasSlotFor(state: WorkerState, home: PeerId, count: SlotCount = countSlots(state)): boolean {
   if (home === state.self) return count.free > 0 || count.reserveLeft > 0;

@@ -19,9 +19,10 @@ export interface WorkerInit {
 
 /**
  * `following`: waits for the lease before it in its chain. `fetching` and `waiting` (inputs are here) become `building`
- * only in a slot. `aborting`: killed, its process not yet known to be gone, so slot and cores are still taken.
+ * only in a slot. `delivering`: built, its slot is free, its outputs are on their way to where the result says they are. `aborting`:
+ * killed, its process not yet known to be gone, so slot and cores are still taken.
  */
-export type LeasePhase = 'following' | 'fetching' | 'waiting' | 'building' | 'aborting';
+export type LeasePhase = 'following' | 'fetching' | 'waiting' | 'building' | 'delivering' | 'aborting';
 
 export interface HeldLease {
   readonly home: PeerId;

@@ -3,11 +3,13 @@ import { leased, ref } from './worker-admission.ts';
 import {
   abort,
   buildFinished,
+  delivering,
   drop,
   dropUnstarted,
   forget,
   inputsFailed,
   inputsReady,
+  isUnderWay,
   promote,
 } from './worker-leases.ts';
 import { nextSilenceAt, park, unparkAll } from './worker-parking.ts';
@@ -59,6 +61,9 @@ function handle(state: WorkerState, event: WorkerMachineEvent, effects: WorkerMa
       break;
     case 'inputs-failed':
       inputsFailed(state, event, effects);
+      break;
+    case 'delivering':
+      delivering(state, event.lease);
       break;
     case 'build-finished':
       buildFinished(state, event, effects);
@@ -119,7 +124,7 @@ function homeDown(state: WorkerState, peerId: PeerId, now: number, effects: Work
   state.homes.delete(peerId);
   for (const lease of [...state.leases.values()]) {
     if (lease.home !== peerId) continue;
-    if (lease.phase === 'building') lease.abortAt = now + state.homeGraceMs;
+    if (isUnderWay(lease)) lease.abortAt = now + state.homeGraceMs;
     else if (state.leases.has(lease.lease)) abort(state, lease, 'its home is gone', effects);
   }
 }

@@ -2,7 +2,6 @@ import type { Clock, Logger, Timer } from '@mesh/net';
 import type { DaemonClient, DaemonPool } from '@mesh/nix';
 import { type BuilderMachine, resolveTarget } from '@mesh/ssh';
 import type { HomeMessage, WorkerMessage } from '@mesh/wire';
-import { AHEAD_SLOTS } from '../constants.ts';
 import { memoryChannelPair, type WorkChannel } from '../memory-channel.ts';
 import { BuildConnections } from '../worker/build-connections.ts';
 import type { InputFetcher } from '../worker/held-lease.ts';
@@ -209,7 +208,8 @@ export class AgentlessMachine {
         ...{ self: this.peerId, name, incarnation, capability, tags: [], submittersOnly: '' },
         ...(machine.mandatoryFeatures.length > 0 ? { mandatoryFeatures: machine.mandatoryFeatures } : {}),
         delivers: true,
-        aheadSlots: AHEAD_SLOTS,
+        // Inputs and outputs pass through this machine: each slot has its next build at hand.
+        aheadSlots: slots,
         settings: { cores: 0, maxSilentTimeSeconds, overrides: {} },
       },
       {

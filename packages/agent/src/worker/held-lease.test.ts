@@ -37,6 +37,7 @@ function leaseOf(message: LeaseMessage): HeldLease {
       freeDiskBytes: () => sleep(20, undefined),
     },
     settings: { cores: 0, maxSilentTimeSeconds: 0, overrides: {} },
+    delivering: () => undefined,
     tell: async () => undefined,
   });
 }

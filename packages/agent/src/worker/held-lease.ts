@@ -43,6 +43,8 @@ export interface HeldLeaseComponents {
   settings: BuildSettings;
   /** Where builds run in a store that is not this machine's. */
   farStore?: FarStore | undefined;
+  /** The build has ended; its outputs go from the other store to this machine's. */
+  delivering(): void;
   /** Says something to the lease's home; rejects when the home is gone. */
   tell(message: WorkerMessage): Promise<void>;
 }
@@ -178,7 +180,11 @@ export class HeldLease {
     await log.flush();
     if (end.type === 'built') {
       const paths = end.outputs.map(({ path }) => path);
-      await this.#components.farStore?.deliver(paths, build.client);
+      const { farStore, delivering } = this.#components;
+      if (farStore !== undefined) {
+        delivering();
+        await farStore.deliver(paths, build.client);
+      }
       return { type: 'built', outputs: end.outputs };
     }
     const [before, after] = await Promise.all([killsBefore, surroundings.oomKills()]);

@@ -173,7 +173,10 @@ export class Worker {
       const { clock, logger, fetcher, connections, surroundings, farStore } = this.#components;
       const { settings } = this.#init;
       const tell = async (said: WorkerMessage): Promise<void> => this.#channels.get(home)?.send(said);
-      const components = { clock, logger, fetcher, connections, surroundings, settings, farStore, tell };
+      const delivering = (): void => this.#dispatch({ type: 'delivering', lease });
+      const components = {
+        ...{ clock, logger, fetcher, connections, surroundings, settings, farStore, delivering, tell },
+      };
       this.#held.set(lease, new HeldLease(home, message, components));
       this.#components.keeper.used(message.inputs.map(({ path }) => path));
     }
