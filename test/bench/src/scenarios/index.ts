@@ -14,6 +14,7 @@ import { hello } from './hello.ts';
 import { idle, idleAfter } from './idle.ts';
 import { join } from './join.ts';
 import { nixSocketNar, nixSocketPathInfo } from './nix-socket.ts';
+import { nixSocketBuild } from './nix-socket-build.ts';
 import type { Scenario } from './scenario.ts';
 import { wide } from './wide.ts';
 
@@ -26,5 +27,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...HALF_SPEED,
   ...[closureLarge, closureSmall, closurePresent, closureSwarm, closureKilled, closureMemory, gatewayNarinfo],
   agentless,
-  ...[nixSocketPathInfo, nixSocketNar],
+  ...[nixSocketPathInfo, nixSocketNar, nixSocketBuild],
 ];
