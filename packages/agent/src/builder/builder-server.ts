@@ -1,10 +1,9 @@
-import { chmod } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from '@mesh/net';
 import { type ClientHandlers, DEFAULT_SOCKET_PATH, serveDaemonClient } from '@mesh/nix';
 import * as v from 'valibot';
-import { removeStale } from '../control/control-server.ts';
+import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
 import { GREETING_TIMEOUT_MS, MAX_BUILDER_CONNECTIONS, MAX_GREETING_BYTES } from './constants.ts';
 import {
   BUILDER_VERSION,
@@ -37,8 +36,7 @@ export interface BuilderServerComponents {
 export class BuilderServer {
   readonly #init: BuilderServerInit;
   readonly #components: BuilderServerComponents;
-  readonly #sockets = new Set<Socket>();
-  #server: Server | undefined;
+  #socket: ListeningSocket | undefined;
 
   constructor(init: BuilderServerInit, components: BuilderServerComponents) {
     this.#init = init;
@@ -48,32 +46,19 @@ export class BuilderServer {
   /** @throws AgentError AGENT_ALREADY_RUNNING; what listening throws */
   async start(): Promise<void> {
     const path = join(this.#init.dir, BUILDER_SOCKET);
-    await removeStale(path);
-    const server = createServer((socket) => void this.#serve(socket));
-    server.maxConnections = MAX_BUILDER_CONNECTIONS;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      // Nobody may slip in between binding and chmod.
-      const before = process.umask(0o177);
-      server.listen(path, resolve);
-      process.umask(before);
-    });
-    await chmod(path, 0o600);
-    this.#server = server;
+    this.#socket = await listenOnSocket(
+      path,
+      { mode: 0o600, maxClients: MAX_BUILDER_CONNECTIONS },
+      (client) => void this.#serve(client),
+    );
   }
 
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    const server = this.#server;
-    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+    await this.#socket?.close();
   }
 
   async #serve(socket: Socket): Promise<void> {
     const { handlers, logger } = this.#components;
-    this.#sockets.add(socket);
-    socket.on('close', () => this.#sockets.delete(socket));
-    // A client that breaks off is seen by 'close'.
-    socket.on('error', () => undefined);
     try {
       const line = await firstLine(socket);
       if (line === undefined) return void socket.destroy();

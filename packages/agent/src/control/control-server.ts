@@ -1,5 +1,5 @@
-import { chmod, mkdir, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { mkdir } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from '@mesh/net';
 import {
@@ -15,6 +15,7 @@ import {
 } from '@mesh/wire';
 import * as v from 'valibot';
 import { AgentError, describeError } from '../errors.ts';
+import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
 import type { ControlHandler } from './control-handler.ts';
 import { readLines, writeLine } from './line-socket.ts';
 
@@ -26,8 +27,7 @@ export class ControlServer {
   readonly #dir: string;
   readonly #handler: Pick<ControlHandler, 'handle'>;
   readonly #logger: Logger;
-  readonly #servers: Server[] = [];
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: ListeningSocket[] = [];
 
   constructor(dir: string, handler: Pick<ControlHandler, 'handle'>, logger: Logger) {
     this.#dir = dir;
@@ -53,34 +53,17 @@ export class ControlServer {
   }
 
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    await Promise.all(this.#sockets.map((socket) => socket.close()));
   }
 
   async #listen(name: string, mode: number, admin: boolean): Promise<void> {
-    const path = join(this.#dir, name);
-    await removeStale(path);
-    const server = createServer((socket) => void this.#serve(socket, admin));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      // Nobody may slip in between binding and chmod.
-      const before = process.umask(0o777 & ~mode);
-      server.listen(path, resolve);
-      process.umask(before);
-    });
-    await chmod(path, mode);
-    this.#servers.push(server);
+    const serve = (client: Socket): void => void this.#serve(client, admin);
+    this.#sockets.push(await listenOnSocket(join(this.#dir, name), { mode }, serve));
   }
 
   async #serve(socket: Socket, admin: boolean): Promise<void> {
-    this.#sockets.add(socket);
     const gone = new AbortController();
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      gone.abort();
-    });
-    // A client that breaks off is seen by 'close'.
-    socket.on('error', () => undefined);
+    socket.on('close', () => gone.abort());
     const emit = (response: ControlResponse): Promise<void> => writeLine(socket, response);
     try {
       const lines = readLines(socket);
@@ -152,25 +135,4 @@ function drainInBackground(lines: AsyncGenerator<unknown>): void {
   };
   // A broken connection has been seen by 'close'.
   read().catch(() => undefined);
-}
-
-/** Removes a socket that an agent which is no more left behind. @throws AgentError AGENT_ALREADY_RUNNING */
-export async function removeStale(path: string): Promise<void> {
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (alive) {
-    throw new AgentError(
-      'AGENT_ALREADY_RUNNING',
-      `An agent is already running on this machine (${path} answers); stop it first or use another --state-dir.`,
-    );
-  }
-  await unlink(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
 }

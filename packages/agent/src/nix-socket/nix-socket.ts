@@ -1,9 +1,9 @@
-import { chmod, mkdir } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
+import { mkdir } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Logger } from '@mesh/net';
 import { type ClientHandlers, STORE_DIR, serveDaemonClient } from '@mesh/nix';
-import { removeStale } from '../control/control-server.ts';
+import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
 import { CallerConnections, mayActForOthers } from './caller-connections.ts';
 import { MAX_CLIENTS, NIX_SOCKET } from './constants.ts';
 import { credentialsReader, type ReadCredentials } from './peer-credentials.ts';
@@ -30,8 +30,7 @@ export class NixSocket {
   readonly #init: NixSocketInit;
   readonly #components: NixSocketComponents;
   readonly #connections: CallerConnections;
-  readonly #clients = new Set<Socket>();
-  #server: Server | undefined;
+  #socket: ListeningSocket | undefined;
 
   constructor(init: NixSocketInit, components: NixSocketComponents) {
     this.#init = init;
@@ -43,27 +42,19 @@ export class NixSocket {
   async start(): Promise<void> {
     const path = join(this.#init.dir, NIX_SOCKET);
     await mkdir(this.#init.dir, { recursive: true, mode: 0o755 });
-    await removeStale(path);
     const readCredentials = await this.#reader(path);
     const mode = readCredentials === undefined ? 0o600 : 0o666;
-    const server = createServer((client) => void this.#serve(client, readCredentials));
-    server.maxConnections = MAX_CLIENTS;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      // Nobody may slip in between binding and chmod.
-      const before = process.umask(0o777 & ~mode);
-      server.listen({ path, backlog: MAX_CLIENTS }, resolve);
-      process.umask(before);
-    });
-    await chmod(path, mode);
-    this.#server = server;
+    this.#socket = await listenOnSocket(
+      path,
+      { mode, maxClients: MAX_CLIENTS },
+      (client) => void this.#serve(client, readCredentials),
+    );
   }
 
   async stop(): Promise<void> {
-    for (const client of this.#clients) client.destroy();
+    const closed = this.#socket?.close();
     this.#connections.stop();
-    const server = this.#server;
-    if (server !== undefined) await new Promise((resolve) => server.close(resolve));
+    await closed;
   }
 
   /** Undefined where callers cannot be told apart or not be acted for: the file's permissions admit the agent's user alone then. */
@@ -86,10 +77,6 @@ export class NixSocket {
 
   async #serve(client: Socket, readCredentials: ReadCredentials | undefined): Promise<void> {
     const { logger, handlersFor } = this.#components;
-    this.#clients.add(client);
-    client.on('close', () => this.#clients.delete(client));
-    // A client that breaks off is seen by 'close'.
-    client.on('error', () => undefined);
     try {
       const caller = readCredentials?.(client);
       // A look whether somebody serves is no reason to start a daemon.
