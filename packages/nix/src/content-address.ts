@@ -70,6 +70,11 @@ function contentAddressedPath(
   return pathOf('output:out', inner, name);
 }
 
+/** The path of a text that refers to these paths, such as a `.drv`. */
+export function textPath(name: string, text: Uint8Array, references: readonly string[]): string {
+  return pathOf(['text', ...sortedPaths(references)].join(':'), sha256(text).toString('hex'), name);
+}
+
 function pathOf(type: string, hex: string, name: string): string {
   const digest = sha256(`${type}:sha256:${hex}:${STORE_DIR}:${name}`);
   const folded = new Uint8Array(20);
@@ -77,6 +82,6 @@ function pathOf(type: string, hex: string, name: string): string {
   return `${STORE_DIR}/${encodeBase32(folded)}-${name}`;
 }
 
-function sha256(text: string): Buffer {
+function sha256(text: string | Uint8Array): Buffer {
   return createHash('sha256').update(text).digest();
 }

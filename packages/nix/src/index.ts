@@ -21,6 +21,7 @@ export { MAX_NAR_DEPTH, type NarHandler, NarParser } from './nar-parser.ts';
 export * from './narinfo.ts';
 export { type Environment, findNix, type NixPrograms, type RunOptions } from './nix-process.ts';
 export * from './path-info.ts';
+export { outputPlaceholder, type Realisation, realisations, withInputsResolved } from './realisation.ts';
 export * from './signature.ts';
 export * from './store-path.ts';
 export { type NixSystemInfo, nixVersion, systemInfo } from './system-info.ts';

@@ -3,6 +3,7 @@ import type { BasicDerivation } from '../basic-derivation.ts';
 import { NixError } from '../errors.ts';
 import { NarParser } from '../nar-parser.ts';
 import type { PathInfo } from '../path-info.ts';
+import type { Realisation } from '../realisation.ts';
 import { basenameOf, isStorePath, parseStorePath } from '../store-path.ts';
 import {
   type BuildResult,
@@ -16,7 +17,12 @@ import {
 } from './answers.ts';
 import { DaemonCall } from './call.ts';
 import { type ConnectionOptions, DaemonConnection, type Exchange, type Trust } from './connection.ts';
-import { DEFAULT_SOCKET_PATH, Operation, PATHS_PER_TURN } from './constants.ts';
+import {
+  DEFAULT_SOCKET_PATH,
+  FEATURE_REALISATION_WITH_PATH,
+  Operation,
+  PATHS_PER_TURN,
+} from './constants.ts';
 import { type Chunks, sendFramed } from './framed.ts';
 import { daemonError, type Emit } from './messages.ts';
 import type { AddedPath, AddOptions, BuildMode, DaemonOptions, DerivedPath } from './requests.ts';
@@ -306,6 +312,28 @@ export class DaemonClient {
   /** Adds signatures (`name:base64`) to a valid path. */
   addSignatures(path: string, signatures: readonly string[]): DaemonCall<void> {
     return this.#ask(request.addSignaturesRequest(path, signatures), readDone);
+  }
+
+  /**
+   * The paths of a valid derivation's outputs by name, where they are known: from the start, or since the output was realised.
+   * They need not be valid.
+   */
+  queryDerivationOutputMap(drvPath: string): DaemonCall<Map<string, string>> {
+    return this.#ask(request.pathRequest(Operation.QueryDerivationOutputMap, drvPath), async ({ reader }) => {
+      const outputs = new Map<string, string>();
+      for (let left = await reader.count(); left > 0; left--) {
+        const name = await reader.string();
+        const path = await reader.string();
+        if (path !== '') outputs.set(name, path);
+      }
+      return outputs;
+    });
+  }
+
+  /** Makes known what a content-addressed output, which is valid here, came to. Needs a trusted user and `ca-derivations`. */
+  registerDrvOutput(realisation: Realisation): DaemonCall<void> {
+    const byPath = this.features.has(FEATURE_REALISATION_WITH_PATH);
+    return this.#ask(request.registerDrvOutputRequest(realisation, byPath), async () => undefined);
   }
 
   #call<T>(operation: (exchange: Exchange, emit: Emit) => Promise<T>): DaemonCall<T> {

@@ -1,7 +1,8 @@
 import type { BasicDerivation } from '../basic-derivation.ts';
 import { NixError, quote } from '../errors.ts';
 import type { PathDescription } from '../path-info.ts';
-import { isHashPart, parseStorePath } from '../store-path.ts';
+import type { Realisation } from '../realisation.ts';
+import { basenameOf, isHashPart, parseStorePath } from '../store-path.ts';
 import { Operation } from './constants.ts';
 import { WireWriter } from './wire-writer.ts';
 
@@ -151,6 +152,16 @@ export function addMultipleToStoreRequest(options: AddOptions): Uint8Array {
 
 export function addSignaturesRequest(path: string, signatures: readonly string[]): Uint8Array {
   return new WireWriter().u64(Operation.AddSignatures).storePath(path).strings(signatures).take();
+}
+
+/** @param byPath whether the daemon names the derivation by its path (Nix 2.35), not by its hash */
+export function registerDrvOutputRequest(realisation: Realisation, byPath: boolean): Uint8Array {
+  const { derivationHash, derivationPath, outputName, outPath } = realisation;
+  const writer = new WireWriter().u64(Operation.RegisterDrvOutput);
+  if (byPath) return writer.storePath(derivationPath).string(outputName).storePath(outPath).u64(0).take();
+  const id = `sha256:${derivationHash}!${outputName}`;
+  const fields = { dependentRealisations: {}, id, outPath: basenameOf(outPath), signatures: [] };
+  return writer.string(JSON.stringify(fields)).take();
 }
 
 /** A path info with its path, as protocol 1.16 has it: the layout of every version since. */
