@@ -1,5 +1,7 @@
+import type { BasicDerivation } from '../basic-derivation.ts';
 import { FEATURE_REALISATION_WITH_PATH, Message, MINOR_WITH_CPU_TIMES } from '../daemon/constants.ts';
 import { WireWriter } from '../daemon/wire-writer.ts';
+import { floatingHash } from '../floating-hash.ts';
 import type { PathInfo } from '../path-info.ts';
 import { basenameOf } from '../store-path.ts';
 import type { ClientBuildResult } from './handlers.ts';
@@ -28,6 +30,7 @@ export function writeBuildResult(
   writer: WireWriter,
   result: ClientBuildResult,
   handshake: AgreedHandshake,
+  derivationHash = NO_HASH,
 ): WireWriter {
   writer
     .u64(result.status)
@@ -43,7 +46,7 @@ export function writeBuildResult(
     if (handshake.features.has(FEATURE_REALISATION_WITH_PATH)) {
       writer.string(name).storePath(path).u64(0);
     } else {
-      const id = `${NO_HASH}!${name}`;
+      const id = `sha256:${derivationHash}!${name}`;
       writer.string(id).string(
         JSON.stringify({
           dependentRealisations: {},
@@ -57,12 +60,17 @@ export function writeBuildResult(
   return writer;
 }
 
-/** Clients take the name and the path of an output from its realisation, and no notice of the derivation's hash. */
-const NO_HASH = `sha256:${'0'.repeat(64)}`;
+/** Of outputs whose path was known before the build clients take the name and the path, and no notice of the derivation's hash. */
+const NO_HASH = '0'.repeat(64);
 
-/** The answer to BuildDerivation. */
-export function buildDerivationAnswer(result: ClientBuildResult, handshake: AgreedHandshake): Buffer {
-  return writeBuildResult(new WireWriter().u64(Message.Last), result, handshake).take();
+/** The answer to BuildDerivation. Clients remember where floating outputs are by the hash of their derivation. */
+export function buildDerivationAnswer(
+  derivation: BasicDerivation,
+  result: ClientBuildResult,
+  handshake: AgreedHandshake,
+): Buffer {
+  const writer = new WireWriter().u64(Message.Last);
+  return writeBuildResult(writer, result, handshake, floatingHash(derivation)).take();
 }
 
 /** Results with their wanted paths, without the count before them. */

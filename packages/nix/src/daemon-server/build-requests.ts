@@ -36,7 +36,7 @@ export async function askForBuild(
     if (build?.mode !== 'normal') return PASS;
     const result = (await handlers.buildDerivation?.({ ...build, settings, trust }, talk)) ?? 'pass';
     if (result === 'pass') return PASS;
-    return { type: 'answer', bytes: buildDerivationAnswer(result, handshake) };
+    return { type: 'answer', bytes: buildDerivationAnswer(build.derivation, result, handshake) };
   }
   const build = readBuildPaths(request);
   if (build?.mode !== 'normal') return PASS;
