@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from '@mesh/net';
-import { type ClientHandlers, STORE_DIR, serveDaemonClient } from '@mesh/nix';
+import { type ClientHandlers, databaseStamp, PathInfoCache, STORE_DIR, serveDaemonClient } from '@mesh/nix';
 import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
 import { CallerConnections, mayActForOthers } from './caller-connections.ts';
 import { MAX_CLIENTS, NIX_SOCKET } from './constants.ts';
@@ -30,12 +30,16 @@ export class NixSocket {
   readonly #init: NixSocketInit;
   readonly #components: NixSocketComponents;
   readonly #connections: CallerConnections;
+  readonly #pathInfos: PathInfoCache;
   #socket: ListeningSocket | undefined;
 
   constructor(init: NixSocketInit, components: NixSocketComponents) {
     this.#init = init;
     this.#components = components;
     this.#connections = new CallerConnections(init.daemonSocket);
+    // A daemon's socket is in a directory of the state directory.
+    const stateDirectory = dirname(dirname(init.daemonSocket));
+    this.#pathInfos = new PathInfoCache({ stamp: databaseStamp(stateDirectory), now: () => Date.now() });
   }
 
   /** @throws AgentError AGENT_ALREADY_RUNNING; what listening throws */
@@ -86,6 +90,7 @@ export class NixSocket {
         openDaemon: () =>
           caller === undefined ? this.#connections.connectAsAgent() : this.#connections.connect(caller),
         storeDirectory: STORE_DIR,
+        pathInfos: this.#pathInfos,
         handlers: handlersFor(userName(caller?.uid ?? process.geteuid?.() ?? 0)),
         onPassedThrough: (reason) =>
           logger.warn({ reason }, 'a client of nix.sock is not understood: it builds without the mesh'),

@@ -12,6 +12,7 @@ import { MessageWalker } from './message-walker.ts';
 interface Kept {
   readonly answer: Buffer;
   readonly references: readonly string[];
+  /** When the daemon was asked. */
   readonly at: number;
 }
 
@@ -22,12 +23,13 @@ interface Kept {
 export class ClosureWalk {
   readonly #now: () => number;
   readonly #kept = new Map<string, Kept>();
+  /** When each of them was asked for. */
+  readonly #onWay = new Map<string, number>();
   readonly #seen = new Set<string>();
   readonly #references = new Set<string>();
   /** Paths to ask for, the next one last. */
   #next: string[] = [];
   #keptBytes = 0;
-  #onWay = 0;
   #walking = false;
 
   /** @param now milliseconds on a clock that never goes back */
@@ -43,7 +45,7 @@ export class ClosureWalk {
     if (kept === undefined) return undefined;
     this.#kept.delete(path);
     this.#keptBytes -= kept.answer.length;
-    if (this.#now() - kept.at > INFO_KEPT_MS) return undefined;
+    if (!this.#isFresh(kept.at)) return undefined;
     this.#comesNext(kept.references);
     return kept.answer;
   }
@@ -53,27 +55,40 @@ export class ClosureWalk {
     this.#learn(answer);
   }
 
+  /** Whether the answer to what {@link takeNext} gave is on its way, and will be fresh enough for a client that asks now. */
+  isOnWay(path: string): boolean {
+    const askedAt = this.#onWay.get(path);
+    return askedAt !== undefined && this.#isFresh(askedAt);
+  }
+
+  /** Whether anything is on its way. */
+  get isAhead(): boolean {
+    return this.#onWay.size > 0;
+  }
+
   /** The daemon's whole answer came to what {@link takeNext} gave; errors and paths that are not valid are asked for again. */
   arrived(path: string, answer: Buffer, wanted: boolean): void {
-    this.#onWay -= 1;
+    const at = this.#onWay.get(path) ?? 0;
+    this.#onWay.delete(path);
     // Asked for before the walk ended.
     if (!this.#walking) return;
     const references = this.#learn(answer);
     if (references === undefined || wanted) return;
-    this.#kept.set(path, { answer, references, at: this.#now() });
+    this.#kept.set(path, { answer, references, at });
     this.#keptBytes += answer.length;
   }
 
   /** What to ask for now; each path once in a walk. */
   takeNext(): string[] {
     const paths: string[] = [];
+    const now = this.#now();
     // Many at once: each write to the daemon wakes it, which costs more than a question.
-    if (!this.#walking || this.#onWay > MAX_INFOS_ON_WAY / 2 || this.#isFull()) return paths;
-    while (this.#onWay < MAX_INFOS_ON_WAY && this.#next.length > 0) {
+    if (!this.#walking || this.#onWay.size > MAX_INFOS_ON_WAY / 2 || this.#isFull()) return paths;
+    while (this.#onWay.size < MAX_INFOS_ON_WAY && this.#next.length > 0) {
       const path = this.#next.pop()!;
       if (this.#seen.has(path)) continue;
       this.#seen.add(path);
-      this.#onWay += 1;
+      this.#onWay.set(path, now);
       paths.push(path);
     }
     return paths;
@@ -88,6 +103,10 @@ export class ClosureWalk {
     this.#next = [];
     this.#keptBytes = 0;
     this.#walking = false;
+  }
+
+  #isFresh(askedAt: number): boolean {
+    return this.#now() - askedAt <= INFO_KEPT_MS;
   }
 
   /** Full once it was filled, until there is room for as many as are asked for at once. */

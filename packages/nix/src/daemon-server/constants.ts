@@ -23,7 +23,7 @@ export const MAX_TALK_BYTES = 4 * 1024 * 1024;
 export const LINGER_MS = 10_000;
 
 /** Path infos asked for ahead of a client that walks over a closure: on their way at once, and kept at most. */
-export const MAX_INFOS_ON_WAY = 32;
+export const MAX_INFOS_ON_WAY = 256;
 export const MAX_INFOS_KEPT = 8192;
 /** A path info that long is not kept, and none after it. */
 export const MAX_INFOS_BYTES = 8 * 1024 * 1024;
@@ -31,6 +31,12 @@ export const MAX_INFOS_BYTES = 8 * 1024 * 1024;
 export const MAX_WALKED_PATHS = 100_000;
 /** What was asked for ahead answers no question after this: what is said of a path is never older. */
 export const INFO_KEPT_MS = 1_000;
+/** Path infos kept for all clients: those of some 40,000 paths. */
+export const MAX_CACHED_INFOS_BYTES = 24 * 1024 * 1024;
+/** The database is looked at again after this. */
+export const STAMP_VALID_MS = 5;
+/** Linux stamps files by a clock that ticks every 10 ms at the longest, other file systems know full seconds only. */
+export const STAMP_SETTLED_MS = 2_100;
 /**
  * A NAR is made from the store's files here where it is large and its files are: a question and a walk over the files come
  * before its first byte, and for small files the daemon is as fast.

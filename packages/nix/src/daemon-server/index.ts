@@ -8,6 +8,7 @@ export type {
   ClientTalk,
   TalkField,
 } from './handlers.ts';
+export { databaseStamp, PathInfoCache, type PathInfoCacheInit } from './path-info-cache.ts';
 export {
   type ServeDaemonClient,
   type ServeDaemonClientInit,

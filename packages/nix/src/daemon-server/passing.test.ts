@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { wire } from '../daemon/testing/wire-bytes.ts';
 import { arbitraryMutations, mutated } from '../testing/mutations.ts';
+import { PathInfoCache } from './path-info-cache.ts';
 import { arbitraryCuts, arbitraryRequest, pieces } from './testing/arbitrary-requests.ts';
 import { GREETING, HELLO, read, servePair } from './testing/served-pair.ts';
 
@@ -23,6 +24,35 @@ test('whatever a client asks for, cut anywhere, reaches the daemon byte for byte
   );
 });
 
+test('what was asked before is answered without the daemon, while the database does not change', async () => {
+  const stamp = { text: 'one', sinceMs: 0 };
+  const cache = new PathInfoCache({ stamp: () => ({ ...stamp }), now: () => Date.now() });
+  const ask = wire(26, `/nix/store/${'0'.repeat(32)}-p`);
+  const first = wire(LAST, 1, '', 'f'.repeat(64), 0, 7, 99, 0, 0, '');
+  const second = wire(LAST, 1, '', 'e'.repeat(64), 0, 7, 99, 0, 0, '');
+  const askedBy = async (answer: Buffer | undefined): Promise<Buffer> => {
+    const { client, daemon, served } = servePair({ buildPaths: pass }, cache);
+    daemon.write(GREETING);
+    client.write(HELLO);
+    await read(client, GREETING.length);
+    client.write(ask);
+    if (answer !== undefined) {
+      await read(daemon, HELLO.length + ask.length);
+      daemon.write(answer);
+    }
+    const told = await read(client, first.length);
+    daemon.resume();
+    client.destroy();
+    await served;
+    return told;
+  };
+  expect(await askedBy(first)).toEqual(first);
+  expect(await askedBy(undefined)).toEqual(first);
+  stamp.text = 'two';
+  cache.lookAgain();
+  expect(await askedBy(second)).toEqual(second);
+});
+
 /** Paths that refer to others, each by numbers. */
 const arbitraryStore = fc
   .integer({ min: 1, max: 20 })
@@ -36,7 +66,8 @@ test('walks over closures get the daemon’s own answers, whatever was asked for
       arbitraryStore,
       fc.array(fc.nat(40), { maxLength: 60 }),
       arbitraryCuts,
-      async (store, asked, cuts) => {
+      fc.boolean(),
+      async (store, asked, cuts, isCached) => {
         const pathOf = (index: number) => `/nix/store/${String(index).padStart(32, '0')}-p`;
         const infoOf = (index: number): Buffer => {
           const references = store[index];
@@ -44,7 +75,9 @@ test('walks over closures get the daemon’s own answers, whatever was asked for
           const refs = [...references].sort((a, b) => a - b).map(pathOf);
           return wire(LAST, 1, '', 'f'.repeat(64), refs.length, ...refs, 7, 99, 0, 1, 'k:sig', '');
         };
-        const { client, daemon, served } = servePair({ buildPaths: pass });
+        const unchanged = { stamp: () => ({ text: 'unchanged', sinceMs: 0 }), now: () => Date.now() };
+        const cache = isCached ? new PathInfoCache(unchanged) : undefined;
+        const { client, daemon, served } = servePair({ buildPaths: pass }, cache);
         const indexOf = (request: Buffer) => Number(request.subarray(27, 59).toString());
         const requestBytes = wire(26, pathOf(0)).length;
         const answering = (async () => {

@@ -5,6 +5,7 @@ import type { AnswerStream } from './answer-stream.ts';
 import { readPath } from './client-requests.ts';
 import { ClosureWalk } from './closure-walk.ts';
 import type { AgreedHandshake } from './handshake.ts';
+import type { PathInfoCache } from './path-info-cache.ts';
 
 /** Where questions and answers go. */
 export interface QuestionEnds {
@@ -21,11 +22,19 @@ export class PathInfoQuestions {
   readonly #ends: QuestionEnds;
   readonly #walk = new ClosureWalk(() => performance.now());
   readonly #layout: NonNullable<ReturnType<typeof answerLayout>>;
-  readonly #onWay = new Set<string>();
-  /** What the client waits for of that. */
+  readonly #handshake: AgreedHandshake;
+  readonly #cache: PathInfoCache | undefined;
+  /** What the client waits for of what is on its way. */
   #awaited: string | undefined;
 
-  constructor(answers: AnswerStream, ends: QuestionEnds, handshake: AgreedHandshake) {
+  constructor(
+    answers: AnswerStream,
+    ends: QuestionEnds,
+    handshake: AgreedHandshake,
+    cache: PathInfoCache | undefined,
+  ) {
+    this.#handshake = handshake;
+    this.#cache = cache;
     this.#answers = answers;
     this.#ends = ends;
     this.#layout = answerLayout(Operation.QueryPathInfo, handshake)!;
@@ -34,6 +43,11 @@ export class PathInfoQuestions {
   /** The client waits for an answer that was asked for ahead. */
   get isClientWaiting(): boolean {
     return this.#awaited !== undefined;
+  }
+
+  /** What is on its way is for later: it may wait where it is. */
+  get isAhead(): boolean {
+    return this.#awaited === undefined && this.#walk.isAhead;
   }
 
   /** Takes a client's whole request. */
@@ -46,11 +60,18 @@ export class PathInfoQuestions {
       return;
     }
     const path = readPath(request);
+    const cached = this.#cache?.get(this.#handshake, path);
+    if (cached !== undefined) {
+      this.#ends.toClient(cached);
+      return;
+    }
     const kept = this.#walk.ask(path);
     if (kept !== undefined) this.#ends.toClient(kept);
-    else if (this.#onWay.has(path)) this.#awaited = path;
+    else if (this.#walk.isOnWay(path)) this.#awaited = path;
     else {
+      const askedAt = this.#cache?.stamp();
       const whole = (answer: Buffer): void => {
+        this.#cache?.put(this.#handshake, path, answer, askedAt);
         this.#walk.answered(answer);
         this.#askAhead();
       };
@@ -62,18 +83,19 @@ export class PathInfoQuestions {
 
   /** The client asks for something else: what is known may have changed after it. */
   end(): void {
+    this.#cache?.lookAgain();
     this.#walk.end();
   }
 
   #askAhead(): void {
     const paths = this.#walk.takeNext();
     if (paths.length === 0) return;
+    const askedAt = this.#cache?.stamp();
     const requests = new WireWriter(paths.length * 128);
     for (const path of paths) {
       requests.u64(Operation.QueryPathInfo).string(path);
-      this.#onWay.add(path);
       const whole = (answer: Buffer): void => {
-        this.#onWay.delete(path);
+        this.#cache?.put(this.#handshake, path, answer, askedAt);
         const isAwaited = this.#awaited === path;
         if (isAwaited) {
           this.#awaited = undefined;

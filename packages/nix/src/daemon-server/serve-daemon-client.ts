@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { ClientHandlers } from './handlers.ts';
+import type { PathInfoCache } from './path-info-cache.ts';
 import { ServedConnection } from './served-connection.ts';
 
 export interface ServeDaemonClientInit {
@@ -13,6 +14,8 @@ export interface ServeDaemonClientInit {
    * daemon calls valid are made from them, which is faster than having them through its socket.
    */
   readonly storeDirectory?: string;
+  /** The real daemon's answers to all clients about paths, where what it is the daemon of is known. */
+  readonly pathInfos?: PathInfoCache;
   /**
    * For clients with less than the rights of the daemon connection: a sentence about an operation (by Nix's number) that is not for
    * them, which ends the connection. What cannot be followed is refused then, and settings by name are left out.

@@ -95,7 +95,19 @@ export class ServedConnection {
       this.#toClient(chunk);
       this.#shakeHands();
     } else if (this.#pathInfos === undefined) this.#toClient(chunk);
-    else this.#answers.push(chunk);
+    else {
+      this.#answers.push(chunk);
+      this.#letWait();
+    }
+  }
+
+  /**
+   * Answers for later gather in the daemon's socket: to be woken for each would cost more than each is worth. Whatever is asked of the
+   * daemon, or awaited, wakes it again.
+   */
+  #letWait(): void {
+    if (this.#answers.isClientWaiting || this.#phase !== 'requests') return;
+    if (this.#pathInfos?.isAhead === true) this.#daemon.pause();
   }
 
   #fromClient(chunk: Buffer): void {
@@ -125,6 +137,7 @@ export class ServedConnection {
       this.#answers,
       { toDaemon: (bytes) => this.#toDaemon(bytes), toClient: (bytes) => this.#toClient(bytes) },
       progress.handshake,
+      this.#init.pathInfos,
     );
     this.#heard = { client: Buffer.alloc(0), daemon: Buffer.alloc(0), passed: 0 };
     // The handshake ends with messages; what came of them is with the client already.
@@ -154,6 +167,7 @@ export class ServedConnection {
   #whole(operation: number, request: Buffer): boolean {
     if (operation === Operation.QueryPathInfo && this.#init.handlers.queryPathInfo === undefined) {
       this.#pathInfos?.ask(request);
+      if (this.#pathInfos?.isClientWaiting) this.#daemon.resume();
       return false;
     }
     if (operation === Operation.SetOptions) {
@@ -256,6 +270,7 @@ export class ServedConnection {
 
   #toDaemon(bytes: Buffer): void {
     if (!this.#daemon.write(bytes)) this.#client.pause();
+    if (!this.#client.writableNeedDrain) this.#daemon.resume();
   }
 
   #toClient(bytes: Buffer): void {
