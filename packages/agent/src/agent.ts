@@ -29,6 +29,7 @@ import { stderrLogger } from './logger.ts';
 import { MachineFacts } from './machine/facts.ts';
 import { memoryChannelPair } from './memory-channel.ts';
 import { nixHandlers, nixSocketIn } from './nix-socket/serve-nix.ts';
+import { DaemonOutputRegistry } from './output-registry.ts';
 import { resolvePaths } from './paths.ts';
 import { Store } from './store.ts';
 import { AGENT_VERSION } from './version.ts';
@@ -212,6 +213,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const historyShare = new HistoryShare({ net, clock, logger, history });
   const copies = new DaemonPool({ ...daemon, max: COPY_CONNECTIONS });
   // A daemon that does not trust the agent takes in nothing that others built.
+  const registers = trust !== 'untrusted';
   const usesBuilders = trust !== 'untrusted';
   const builders = new AgentlessBuilders(
     {
@@ -237,6 +239,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       history,
       builders,
       storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines),
+      ...(registers ? { outputRegistry: new DaemonOutputRegistry(daemon) } : {}),
       fetch: (inputs) => transfer.fetchClosure(inputs),
     },
   );
@@ -245,7 +248,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
     net,
     home,
     clock,
-    planner: store.plannerComponents(transfer, history),
+    planner: store.plannerComponents(transfer, history, registers),
     fetcher: transfer,
     rootPaths: () => store.holdRoots(() => DaemonClient.connect(daemon)),
     randomId: () => randomBytes(6).toString('hex'),

@@ -20,6 +20,22 @@ export class Store {
     });
   }
 
+  /**
+   * Of derivations that do not say their output paths, those whose wanted outputs were realised before and are valid.
+   */
+  async queryRealised(wanted: readonly Wanted[]): Promise<ReadonlySet<string>> {
+    if (wanted.length === 0) return new Set();
+    return this.#pool.use(async (client) => {
+      const maps = await Promise.all(
+        wanted.map(async ({ drvPath }) => client.queryDerivationOutputMap(drvPath)),
+      );
+      const valid = await client.queryValidPaths(maps.flatMap((outputs) => [...outputs.values()]));
+      const isValid = ({ outputs }: Wanted, index: number): boolean =>
+        outputs.every((name) => valid.has(maps[index]?.get(name) ?? ''));
+      return new Set(wanted.filter(isValid).map(({ drvPath }) => drvPath));
+    });
+  }
+
   /** Temporary roots for the time of a job, on a connection of their own. */
   async holdRoots(
     connect: () => Promise<DaemonClient>,
@@ -36,8 +52,10 @@ export class Store {
   plannerComponents(
     transfer: Pick<Transfer, 'whoHas' | 'offeredUpstream'>,
     history: Pick<History, 'open' | 'predict'>,
+    registers: boolean,
   ): PlannerComponents {
     return {
+      ...(registers ? { queryRealised: (wanted) => this.queryRealised(wanted) } : {}),
       queryValidPaths: async (paths) =>
         paths.length === 0
           ? new Set<string>()

@@ -44,8 +44,7 @@ describe('a derivation on content-addressed inputs', () => {
   test('is found again without regard to what stands for its own outputs', () => {
     const resolved = withInputsResolved(DRV, () => PATH)!;
     const named = { ...resolved, env: new Map(resolved.env).set('out', 'anything') };
-    const hashOf = (drv: Derivation) =>
-      realisations(INPUT, drv, new Map([['out', PATH]]))[0]!.derivationHash;
+    const hashOf = (drv: Derivation) => realisations(INPUT, drv, new Map([['out', PATH]]))[0]!.derivationHash;
     expect(hashOf(named)).toBe(hashOf(resolved));
     expect(hashOf({ ...resolved, args: [] })).not.toBe(hashOf(resolved));
   });

@@ -52,6 +52,7 @@ function successor(
   if (next === undefined || next.status !== 'waiting' || next.blockers !== 1 || !isKnown(next))
     return undefined;
   if (next.work.job !== derivation.work.job || next.alone) return undefined;
+  if (derivation.node.unresolved || next.node.unresolved) return undefined;
   if (next.work.policies.some(({ prefer }) => prefer !== undefined)) return undefined;
   if (!next.claim.settled || next.claim.deferredTo !== undefined) return undefined;
   ableWorkers(round.step.state, next.work);

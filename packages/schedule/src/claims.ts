@@ -42,7 +42,7 @@ function homeUp(step: Step, peerId: PeerId): void {
   state.homes.add(peerId);
   const live = new Map<number, DrvPath[]>();
   for (const derivation of state.graph.vertices()) {
-    if (isFinished(derivation)) continue;
+    if (isFinished(derivation) || derivation.node.unresolved) continue;
     const drvs = live.get(derivation.claim.stamp);
     if (drvs === undefined) live.set(derivation.claim.stamp, [derivation.drvPath]);
     else drvs.push(derivation.drvPath);
@@ -81,6 +81,7 @@ function received(step: Step, from: PeerId, stamp: number, drvs: readonly DrvPat
 function alreadyBuilt(step: Step, drvPath: DrvPath, now: number): Release | undefined {
   const { graph, recentlyBuilt } = step.state;
   const derivation = graph.get(drvPath);
+  if (derivation?.node.unresolved) return undefined;
   if (derivation?.status === 'built') {
     const holders = [...derivation.holders];
     return { drvPath, stamp: derivation.claim.stamp, outcome: { type: 'built', holders } };
@@ -98,7 +99,7 @@ function released(step: Step, from: PeerId, release: Release): void {
   if ((claims.live.get(drvPath) ?? Number.POSITIVE_INFINITY) <= stamp) claims.live.delete(drvPath);
   if ((claims.ended.get(drvPath) ?? -1) < stamp) claims.ended.set(drvPath, stamp);
   const derivation = state.graph.get(drvPath);
-  if (derivation === undefined) return;
+  if (derivation === undefined || derivation.node.unresolved) return;
   if (outcome.type === 'built' && !isFinished(derivation)) {
     const reachable = outcome.holders.filter(
       (holder) => holder === state.self || state.workers.has(holder) || state.homes.has(holder),

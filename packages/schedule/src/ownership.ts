@@ -12,12 +12,13 @@ export function claimAll(step: Step, derivations: readonly Derivation[]): void {
   if (derivations.length === 0) return;
   const stamp = Math.max(state.lastStamp + 1, Math.floor(now));
   state.lastStamp = stamp;
-  const alone = state.homes.size === 0;
+  const shared = state.homes.size === 0 ? [] : derivations.filter(({ node }) => !node.unresolved);
   for (const derivation of derivations)
-    derivation.claim = { stamp, settled: alone, deferredTo: undefined } satisfies OwnClaim;
-  if (!alone) {
-    state.unsettled.set(stamp, [...derivations]);
-    effects.push({ type: 'claim', stamp, drvs: derivations.map((d) => d.drvPath) });
+    derivation.claim = { stamp, settled: true, deferredTo: undefined } satisfies OwnClaim;
+  for (const { claim } of shared) claim.settled = false;
+  if (shared.length > 0) {
+    state.unsettled.set(stamp, shared);
+    effects.push({ type: 'claim', stamp, drvs: shared.map((d) => d.drvPath) });
   }
   for (const derivation of derivations) decide(step, derivation);
 }
@@ -31,7 +32,7 @@ export function decide(step: Step, derivation: Derivation): void {
   if (isFinished(derivation) || derivation.status === 'leased') return;
   let owner = state.self;
   let first = derivation.claim.stamp;
-  for (const [peerId, claims] of state.foreign) {
+  for (const [peerId, claims] of derivation.node.unresolved ? [] : state.foreign) {
     const stamp = claims.live.get(derivation.drvPath);
     if (stamp === undefined || stamp > first || (stamp === first && peerId > owner)) continue;
     owner = peerId;
@@ -44,7 +45,8 @@ export function decide(step: Step, derivation: Derivation): void {
 /** Tells the other homes that this one's claim is over, and why. */
 export function endClaim(step: Step, derivation: Derivation, outcome: ReleaseOutcome): void {
   const { state, now } = step;
-  const { drvPath, claim } = derivation;
+  const { drvPath, claim, node } = derivation;
+  if (node.unresolved) return;
   if (outcome.type === 'built')
     state.recentlyBuilt.set(drvPath, {
       holders: outcome.holders,

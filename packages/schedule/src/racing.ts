@@ -65,11 +65,11 @@ function bestRace(round: Round, worker: WorkerRecord, leases: readonly Lease[]):
   return best !== undefined && isAffordable(round, best) ? best : undefined;
 }
 
-/** Fixed-output and `preferLocalBuild` derivations are never raced, nor what earlier races or builds speak against. */
+/** Fixed-output and `preferLocalBuild` derivations are never raced, nor whose paths are not known, nor what earlier races or builds speak against. */
 function isWorthwhile(round: Round, lease: Lease): boolean {
   const { derivation } = lease;
   if (lease.startedAt === undefined || derivation.node.place !== 'anywhere' || derivation.alone) return false;
-  if (derivation.node.history?.neverRace !== undefined) return false;
+  if (derivation.node.unresolved || derivation.node.history?.neverRace !== undefined) return false;
   const left = outlookOf(lease, round.step.now).leftMs;
   return left - slackMs(round, lease, left) >= RACE_GAIN_MS;
 }

@@ -33,6 +33,8 @@ export interface DerivationNode {
   readonly history?: BuildHistory | undefined;
   /** Store paths; may be empty where they are not known before the build (content-addressed). */
   readonly outputs: readonly string[];
+  /** Only this home learns what paths its outputs have: no other home builds it for this one, and nothing follows it unasked. */
+  readonly unresolved?: boolean;
   /**
    * Who has its outputs already, or that substituters have them (any word that is no peer id): it counts as built until they turn out
    * to be lost.

@@ -87,7 +87,7 @@ export function carryOut(effect: Exclude<HomeEffect, { type: 'wake-at' }>, tools
 
 function grant(effect: Effect<'grant'>, tools: EffectTools): void {
   const { peerId, drvPath } = effect;
-  const planned = tools.plans.of(drvPath);
+  const planned = tools.plans.toBuild(drvPath);
   if (planned === undefined) throw new Error(`a lease was granted for ${drvPath}, which no job planned`);
   tools.ownSlots.answered(peerId, effect.request);
   tools.leaseNews.given(givenLease(effect));

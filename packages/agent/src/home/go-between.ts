@@ -1,8 +1,6 @@
 import type { Clock, Logger } from '@mesh/net';
 import type { Holders } from './holders.ts';
-
-/** While paths come, the lease that waits for them is kept alive this often; leases last several times as long. */
-const KEEP_ALIVE_MS = 1_000;
+import { keptAlive } from './keep-alive.ts';
 
 /** What standing between two machines needs. */
 export interface GoBetweenComponents {
@@ -49,13 +47,8 @@ export class GoBetween {
   }
 
   /** Brings the paths home, calling `keepAlive` meanwhile; resolves to whether all are here now and were not when it was called. */
-  async bring(paths: readonly string[], keepAlive: () => void): Promise<boolean> {
-    const { clock } = this.#components;
-    let timer = clock.after(KEEP_ALIVE_MS, function again() {
-      keepAlive();
-      timer = clock.after(KEEP_ALIVE_MS, again);
-    });
-    try {
+  bring(paths: readonly string[], keepAlive: () => void): Promise<boolean> {
+    return keptAlive(this.#components.clock, keepAlive, async () => {
       const fresh = paths.filter((path) => !this.#tried.has(path));
       if (fresh.length > 0) {
         const attempt = { isOver: false, outcome: this.#fetch(fresh) };
@@ -68,9 +61,7 @@ export class GoBetween {
       const isNews = attempts.some(({ isOver }) => !isOver);
       const outcomes = await Promise.all(attempts.map(({ outcome }) => outcome));
       return isNews && outcomes.every(Boolean);
-    } finally {
-      timer.cancel();
-    }
+    });
   }
 
   async #fetch(paths: readonly string[]): Promise<boolean> {

@@ -6,6 +6,7 @@ import type { BuildNotes } from './build-notes.ts';
 import type { GoBetween } from './go-between.ts';
 import type { Grants } from './grants.ts';
 import type { Holders } from './holders.ts';
+import type { LateOutputs } from './late-outputs.ts';
 import type { LeaseNews } from './lease-news.ts';
 import { noteLost } from './lost-inputs.ts';
 import type { OwnSlots } from './own-slots.ts';
@@ -27,6 +28,7 @@ export interface HearingTools {
   leaseNews: LeaseNews;
   holders: Holders;
   goBetween: GoBetween;
+  lateOutputs: LateOutputs;
   notes: BuildNotes;
   ownSlots: OwnSlots;
   /** A worker introduced itself, or is judged anew. */
@@ -142,6 +144,10 @@ function result(peerId: string, message: Message<'result'>, tools: HearingTools)
   if (granted !== undefined) {
     Object.assign(granted, { buildMs, fetched });
     learn(granted, message, tools);
+    if (tools.plans.of(granted.drvPath)?.node.unresolved === true && outcome.type === 'built') {
+      void tools.lateOutputs.takeIn(peerId, granted.drvPath, message);
+      return;
+    }
   }
   tools.dispatch({ type: 'result', peerId, lease, attempt, outcome });
 }

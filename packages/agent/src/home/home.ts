@@ -25,6 +25,7 @@ import { Grants } from './grants.ts';
 import { type HearingTools, hearWorker } from './hear-worker.ts';
 import { Holders } from './holders.ts';
 import { KnownWorkers } from './known-workers.ts';
+import { LateOutputs, type OutputRegistry } from './late-outputs.ts';
 import { LeaseNews } from './lease-news.ts';
 import { OwnSlots } from './own-slots.ts';
 import { Plans } from './plans.ts';
@@ -46,6 +47,8 @@ export interface HomeComponents {
   builders?: Pick<AgentlessBuilders, 'nameOf' | 'named' | 'expected' | 'absences'>;
   /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
   storeLog(drvPath: string, lines: string[]): Promise<void>;
+  /** Absent where this machine's Nix takes no word for what others built. */
+  outputRegistry?: OutputRegistry;
   /** Brings paths and what they refer to into this machine's store. */
   fetch(inputs: readonly { path: string; holders: readonly string[] }[]): Promise<unknown>;
 }
@@ -71,6 +74,7 @@ export class Home {
   readonly #predictions: FreshPredictions;
   readonly #ownSlots: OwnSlots;
   readonly #goBetween: GoBetween;
+  readonly #lateOutputs: LateOutputs;
 
   constructor(init: HomeInit, components: HomeComponents) {
     const { net, clock, logger } = components;
@@ -92,6 +96,13 @@ export class Home {
       clock,
       logger,
       isConnected: (peerId) => net.connectedMembers().includes(peerId),
+      fetch: (inputs) => components.fetch(inputs),
+    });
+    this.#lateOutputs = new LateOutputs({
+      self: init.self,
+      plans: this.#plans,
+      ...{ clock, logger, dispatch },
+      registry: components.outputRegistry,
       fetch: (inputs) => components.fetch(inputs),
     });
     this.#claims = new Claims({ net, clock, logger, dispatch });
@@ -233,6 +244,7 @@ export class Home {
       leaseNews: this.#leaseNews,
       holders: this.holders,
       goBetween: this.#goBetween,
+      lateOutputs: this.#lateOutputs,
       notes: this.#notes,
       ownSlots: this.#ownSlots,
       workerUp: (worker) => this.#workerUp(worker),

@@ -1,3 +1,4 @@
+import { printDerivation, withInputsResolved } from '@mesh/nix';
 import type { DerivationNode } from '@mesh/schedule';
 import type { PlannedDerivation } from '../job/planner.ts';
 
@@ -5,6 +6,8 @@ import type { PlannedDerivation } from '../job/planner.ts';
 export class Plans {
   readonly #planned = new Map<string, PlannedDerivation>();
   readonly #producers = new Map<string, string>();
+  /** Output paths by name of derivations that do not say them. */
+  readonly #made = new Map<string, ReadonlyMap<string, string>>();
 
   add(derivations: readonly PlannedDerivation[]): void {
     for (const planned of derivations) {
@@ -15,6 +18,25 @@ export class Plans {
 
   of(drvPath: string): PlannedDerivation | undefined {
     return this.#planned.get(drvPath);
+  }
+
+  /** Notes what the outputs of a derivation that does not say it came to. */
+  made(drvPath: string, outputs: ReadonlyMap<string, string>): void {
+    this.#made.set(drvPath, outputs);
+    for (const path of outputs.values()) this.#producers.set(path, drvPath);
+  }
+
+  /** As it goes to a worker: one whose paths float has in it what its inputs came to. */
+  toBuild(drvPath: string): PlannedDerivation | undefined {
+    const planned = this.#planned.get(drvPath);
+    const floating = planned?.floating;
+    if (planned === undefined || floating === undefined) return planned;
+    const pathOf = (input: string, name: string): string | undefined =>
+      this.#made.get(input)?.get(name) ?? floating.get(`${input}!${name}`);
+    const derivation = withInputsResolved(planned.derivation, pathOf);
+    if (derivation === undefined)
+      throw new Error(`the inputs of ${drvPath} are said to be built and have no paths`);
+    return { ...planned, derivation, bytes: printDerivation(derivation), inputs: derivation.inputSrcs };
   }
 
   all(): Iterable<PlannedDerivation> {
@@ -52,6 +74,8 @@ export class Plans {
     for (const drvPath of drvPaths) {
       if (isNeeded(drvPath)) continue;
       for (const output of this.#planned.get(drvPath)?.node.outputs ?? []) this.#producers.delete(output);
+      for (const path of this.#made.get(drvPath)?.values() ?? []) this.#producers.delete(path);
+      this.#made.delete(drvPath);
       this.#planned.delete(drvPath);
     }
   }

@@ -16,6 +16,11 @@ export interface PlannedDerivation {
   /** The `.drv` file as it stands in the store. */
   bytes: Uint8Array;
   method: 'build' | 'realise';
+  /**
+   * Its outputs get their paths when it is built, anywhere, and by then its inputs have theirs: here those that are known in advance, by
+   * `….drv!out`.
+   */
+  floating?: ReadonlyMap<string, string>;
   /** What a prediction goes by where there is no history. */
   shape: DerivationShape;
   /** Paths this derivation reads: its sources and the wanted outputs of its input derivations (where known in advance). */
@@ -42,6 +47,11 @@ export interface PlannerComponents {
   /** Which connected members hold which of these paths. */
   whoHas(paths: string[]): Promise<Map<string, string[]>>;
   readDerivationFile?(path: string): Promise<Uint8Array>;
+  /**
+   * Those of these derivations whose wanted outputs were built before and are valid here, though no `.drv` says their paths. Absent where
+   * this machine's Nix could not be told what others built.
+   */
+  queryRealised?(wanted: Wanted[]): Promise<ReadonlySet<string>>;
   /** `.drv` files that are given by content, with all their inputs among their sources. */
   given?: ReadonlyMap<string, Uint8Array>;
   /** What earlier builds tell about one of this name, or what its shape does. */
@@ -77,6 +87,7 @@ export class Planner {
   readonly #valid = new Set<string>();
   readonly #held = new Map<string, string[]>();
   readonly #substitutable = new Map<string, number>();
+  readonly #realised = new Set<string>();
   /** Wanted for themselves, so that home itself gets them. */
   readonly #roots = new Set<string>();
   readonly #distrust: Distrust;
@@ -105,13 +116,20 @@ export class Planner {
     if (unplanned.length === 0)
       return { derivations: [], held: new Map(), validCount: this.#valid.size - validBefore };
     const paths = unplanned.flatMap(([, visit]) => knownOutputs(visit.derivation, visit.outputs) ?? []);
-    const [substitutable, held] = await Promise.all([
+    const unknown = unplanned.filter(
+      ([, { derivation, outputs }]) => knownOutputs(derivation, outputs) === undefined,
+    );
+    const [substitutable, held, realised] = await Promise.all([
       this.#components.querySubstitutable(roots),
       this.#components.whoHas(paths.filter((path) => !this.#distrust.has(path))),
+      this.#components.queryRealised?.(
+        unknown.map(([drvPath, { outputs }]) => ({ drvPath, outputs: [...outputs] })),
+      ),
       this.#components.remembered?.(),
     ]);
     for (const [path, peers] of held) this.#held.set(path, peers);
     for (const [path, bytes] of substitutable) this.#substitutable.set(path, bytes);
+    for (const path of realised ?? []) this.#realised.add(path);
     const derivations = await this.#collect(roots);
     return { derivations, held, validCount: this.#valid.size - validBefore };
   }
@@ -197,18 +215,23 @@ export class Planner {
     const { derivation, bytes } = visit;
     const options = derivationOptions(derivation);
     const offered = this.#isSubstitutable(visit);
-    // Outputs without a path known in advance (content-addressed, or built from such) need Nix's own realisation at home.
-    // One given by content is resolved already, so that any daemon can build it.
+    // Outputs without a path known in advance (built from content-addressed ones) need Nix's own realisation at home; content-addressed
+    // ones do not, where its Nix can be told afterwards. One given by content is resolved already, so that any daemon can build it.
     const unresolved =
       !this.#components.given?.has(drvPath) &&
       knownOutputs(derivation, derivation.outputs.keys()) === undefined;
-    const realise = offered || unresolved || options.impure;
+    const floating = unresolved && options.isContentAddressed && this.#mayFloat(drvPath, derivation);
+    const realise = offered || (unresolved && !floating) || options.impure;
+    const isBuilt = offered || this.#realised.has(drvPath);
     const dependencies: string[] = [];
     const inputs = [...derivation.inputSrcs];
     const upstream = new Set<string>();
+    const knownInputs = new Map<string, string>();
     for (const [input, names] of offered ? [] : derivation.inputDrvs) {
       const missing = this.#missing.get(input);
-      const paths = knownOutputs((await this.#read(input)).derivation, names) ?? [];
+      const { outputs } = (await this.#read(input)).derivation;
+      const paths = knownOutputs({ outputs }, names) ?? [];
+      for (const [name, { path }] of outputs) if (path !== '') knownInputs.set(`${input}!${name}`, path);
       if (missing !== undefined && !this.#isHeld(missing)) dependencies.push(input);
       if (missing === undefined || this.#isHeld(missing) || this.#isSubstitutable(missing))
         for (const path of paths) upstream.add(path);
@@ -225,24 +248,31 @@ export class Planner {
       node: {
         drvPath,
         name: derivationName(drvPath),
-        // Whatever it takes to build it: a substituter has it built.
-        system: offered ? 'builtin' : derivation.system,
-        requiredFeatures: offered ? [] : options.requiredSystemFeatures,
+        // Whatever it takes to build it: a substituter, or this store, has it built.
+        system: isBuilt ? 'builtin' : derivation.system,
+        requiredFeatures: isBuilt ? [] : options.requiredSystemFeatures,
         dependencies,
         place: offered ? 'substitute' : realise ? 'home' : stays ? 'prefer-home' : 'anywhere',
         ...(offered
           ? { predictedMs: 0, ...this.#leftToUpstream(drvPath, visit) }
           : this.#components.predict(derivationName(drvPath), derivation.system, shape)),
         outputs: outputPaths.filter((path) => path !== ''),
+        ...(unresolved ? { unresolved } : {}),
         avoid: [...new Set(outputPaths.flatMap((path) => this.#distrust.get(path) ?? []))],
       },
       derivation,
       bytes,
       shape,
       method: realise ? 'realise' : 'build',
+      ...(floating ? { floating: knownInputs } : {}),
       inputs: offered ? [] : inputs,
       upstream,
     };
+  }
+
+  #mayFloat(drvPath: string, { dynamicInputs }: Derivation): boolean {
+    const { queryRealised } = this.#components;
+    return queryRealised !== undefined && dynamicInputs === undefined && !this.#realised.has(drvPath);
   }
 
   async #read(drvPath: string): Promise<{ derivation: Derivation; bytes: Uint8Array }> {
@@ -278,7 +308,10 @@ export function derivationName(drvPath: string): string {
 }
 
 /** Store paths of the named outputs, or undefined where one has no path before it is built. */
-function knownOutputs(derivation: Derivation, names: Iterable<string>): string[] | undefined {
+function knownOutputs(
+  derivation: Pick<Derivation, 'outputs'>,
+  names: Iterable<string>,
+): string[] | undefined {
   const paths: string[] = [];
   for (const name of names) {
     const path = derivation.outputs.get(name)?.path;
