@@ -223,6 +223,8 @@ export const controlResultSchemas = {
     frontDoor: v.optional(v.object({ port: v.number(), hostKey: v.string() })),
     /** Why this machine takes no work of others at the moment. */
     closed: v.optional(v.string()),
+    /** What is wrong with machines without an agent, or with the lines that name them. */
+    builderTroubles: v.optional(v.array(v.string())),
   }),
   peers: v.object({
     meshId: v.string(),

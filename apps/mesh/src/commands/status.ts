@@ -14,6 +14,7 @@ export async function status(flags: CommonFlags & { json?: boolean }): Promise<v
     ['Nix', value.nixVersion ?? 'not found'],
     ...value.addresses.map((address): [string, string] => ['address', address]),
     ...(value.closed === undefined ? [] : [['closed', value.closed] as [string, string]]),
+    ...(value.builderTroubles ?? []).map((trouble): [string, string] => ['builder', trouble]),
   ];
   printOut(rows.map(([title, text]) => `${title.padEnd(9)}${safeLine(text, false)}`).join('\n'));
 }

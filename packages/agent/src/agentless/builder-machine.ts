@@ -47,6 +47,7 @@ interface Running {
   readonly channel: WorkChannel<WorkerMessage, HomeMessage>;
   readonly connections: BuildConnections;
   readonly nixVersion: string;
+  readonly isTrusted: boolean;
 }
 
 /** A machine of a machines file as a worker of this home, over SSH, with nothing of the mesh on it. */
@@ -79,6 +80,14 @@ export class AgentlessMachine {
 
   get nixVersion(): string | undefined {
     return this.#running?.nixVersion;
+  }
+
+  /** What is wrong with it, in a sentence; also where it builds all the same. */
+  get trouble(): string | undefined {
+    const running = this.#running;
+    if (running === undefined || running.isTrusted) return this.#retry.trouble;
+    const { user } = running.sessions;
+    return `its nix-daemon does not trust ${user}, so it takes only inputs that are signed by a key it trusts: add ${user} to trusted-users in nix.conf there.`;
   }
 
   get systems(): readonly string[] {
@@ -136,12 +145,12 @@ export class AgentlessMachine {
     let sessions: SshSessions | undefined;
     try {
       sessions = await this.#open();
-      const { size, nixVersion } = await this.#look(sessions);
+      const { size, client } = await this.#look(sessions);
       if (this.#stopped) {
         sessions.close();
         return;
       }
-      this.#attach(sessions, size, nixVersion);
+      this.#attach(sessions, size, client);
       this.#step({ type: 'connected', nowMs: this.#nowMs });
     } catch (error) {
       sessions?.close();
@@ -162,10 +171,10 @@ export class AgentlessMachine {
   }
 
   /** Whether its daemon answers, and how large the machine is. */
-  async #look(sessions: SshSessions): Promise<{ size: MachineSize; nixVersion: string }> {
+  async #look(sessions: SshSessions): Promise<{ size: MachineSize; client: DaemonClient }> {
     const [client, size] = await Promise.all([this.#daemon(sessions), sizeOf(sessions)]);
     client.close();
-    return { size, nixVersion: client.nixVersion };
+    return { size, client };
   }
 
   #daemon(sessions: SshSessions): Promise<DaemonClient> {
@@ -174,12 +183,14 @@ export class AgentlessMachine {
     return sessions.daemon(`${remoteProgram} --stdio${store}`);
   }
 
-  #attach(sessions: SshSessions, size: MachineSize, nixVersion: string): void {
+  /** @param client a connection to its daemon, closed or not: what was said at the beginning counts */
+  #attach(sessions: SshSessions, size: MachineSize, { nixVersion, trust }: DaemonClient): void {
     const { attach, clock } = this.#components;
+    const isTrusted = trust !== 'untrusted';
     const connections = new BuildConnections(clock, () => this.#daemon(sessions));
     const worker = this.#workerOf(size, nixVersion, connections);
     const [homeEnd, workerEnd] = memoryChannelPair<HomeMessage, WorkerMessage>();
-    const running = { sessions, worker, channel: workerEnd, connections, nixVersion };
+    const running = { sessions, worker, channel: workerEnd, connections, nixVersion, isTrusted };
     this.#running = running;
     attach(this.peerId, homeEnd);
     void worker.serve(this.init.self, workerEnd);

@@ -101,7 +101,7 @@ export class AgentlessBuilders {
   views(): BuilderView[] {
     const { clock } = this.#components;
     return this.#machines.map((machine): BuilderView => {
-      const { init, state, peerId, systems, nixVersion } = machine;
+      const { init, state, peerId, systems, nixVersion, trouble } = machine;
       return {
         name: init.name,
         peerId,
@@ -115,7 +115,7 @@ export class AgentlessBuilders {
         running: machine.running,
         speed: init.machine.speedFactor,
         nixVersion: nixVersion ?? null,
-        ...(state.trouble === undefined ? {} : { trouble: state.trouble }),
+        ...(trouble === undefined ? {} : { trouble }),
         ...(state.phase === 'resting'
           ? { retryInMs: Math.max(0, Math.round(state.retryAtMs - clock.monotonic())) }
           : {}),

@@ -29,6 +29,11 @@ export class SshSessions {
     return sessions;
   }
 
+  /** Who is logged in there. */
+  get user(): string {
+    return this.#target.user;
+  }
+
   /** Resolves when one of the connections is gone, with the reason unless it was closed here. */
   get gone(): Promise<Error | undefined> {
     return this.#gone.promise;

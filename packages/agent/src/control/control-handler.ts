@@ -92,8 +92,14 @@ export class ControlHandler {
   }
 
   #status(): ControlResult<'status'> {
-    const { net, version, nixVersion, offers } = this.#components;
+    const { net, version, nixVersion, offers, builders } = this.#components;
     const { closed } = offers.offer;
+    const builderTroubles = [
+      ...builders
+        .views()
+        .flatMap(({ name, trouble }) => (trouble === undefined ? [] : [`${name}: ${trouble}`])),
+      ...builders.troubles.map(({ message }) => message),
+    ];
     const { port, hostKey } = this.#components.frontDoor ?? {};
     return {
       ...(port === undefined || hostKey === undefined ? {} : { frontDoor: { port, hostKey } }),
@@ -103,6 +109,7 @@ export class ControlHandler {
       nixVersion,
       addresses: net.addresses(),
       ...(closed === undefined ? {} : { closed }),
+      ...(builderTroubles.length === 0 ? {} : { builderTroubles }),
     };
   }
 

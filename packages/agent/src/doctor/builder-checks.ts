@@ -10,6 +10,7 @@ export function builderChecks({ agent }: DoctorFacts): Finding[] {
   );
   const resting = builders.filter(({ state, trouble }) => state === 'resting' && trouble !== undefined);
   const usable = builders.length - resting.length;
+  const limited = builders.filter(({ state, trouble }) => state !== 'resting' && trouble !== undefined);
   return [
     ...wrongLines,
     ...resting.map(({ name, place, trouble = '' }) =>
@@ -19,6 +20,10 @@ export function builderChecks({ agent }: DoctorFacts): Finding[] {
         `mend that machine, or take it out of ${place}; it is tried again by itself`,
       ),
     ),
+    ...limited.map(({ name, trouble = '' }) => {
+      const [what, mend = 'mend that machine'] = trouble.replace(/\.$/, '').split(/: (?=[^:]*$)/);
+      return warning('builders', `${name} can be used, but ${what}`, mend);
+    }),
     ...(usable > 0
       ? [ok('builders', `${usable} of ${builders.length} machines without an agent can be used`)]
       : []),

@@ -224,12 +224,18 @@ describe('an examination', () => {
     const builders = [
       builder('aquamarine', {}),
       builder('ruby', { state: 'resting', trouble: 'Nobody answers.' }),
+      builder('kana', { state: 'up', trouble: 'its nix-daemon does not trust guest: add guest there.' }),
     ];
     const peers = { ...running.value.peers, builders, builderTroubles: ['/etc/nix/machines:3: no host.'] };
     expect(saidOf('builders', { agent: { ok: true, value: { ...running.value, peers } } })).toMatchObject([
       { level: 'warning', finding: '/etc/nix/machines:3: no host' },
       { level: 'warning', finding: 'ruby is left alone: Nobody answers' },
-      { level: 'ok', finding: '1 of 2 machines without an agent can be used' },
+      {
+        level: 'warning',
+        finding: 'kana can be used, but its nix-daemon does not trust guest',
+        mend: 'add guest there',
+      },
+      { level: 'ok', finding: '2 of 3 machines without an agent can be used' },
     ]);
     expect(saidOf('builders', {})).toEqual([]);
   });

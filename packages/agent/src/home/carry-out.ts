@@ -114,7 +114,7 @@ function derivationFinished(effect: Effect<'derivation-finished'>, tools: Effect
   noteHolders(tools.holders, effect, plans.of(drvPath));
   const jobs = runs.of(effect.jobs).map(({ job }) => job);
   for (const job of jobs) job.finished(drvPath, end);
-  const log = jobs[0]?.logs.get(drvPath)?.lines() ?? [];
+  const log = jobs[0]?.logs.get(drvPath)?.stored() ?? [];
   if (end.peerId !== null && end.peerId !== self && log.length > 0) {
     tools.storeLog(drvPath, log).catch((error: unknown) => {
       tools.logger.warn({ err: error, drvPath }, 'a build log could not be stored');

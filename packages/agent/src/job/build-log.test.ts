@@ -22,6 +22,15 @@ describe('a build log', () => {
     expect(lines.reduce((sum, kept) => sum + kept.length + 1, 0)).toBeLessThanOrEqual(MAX_LOG_BYTES + 1_024);
   });
 
+  test('has phases in what is stored, as a daemon writes them, and not in what is shown', () => {
+    const log = new BuildLog();
+    log.phase('buildPhase');
+    log.append(['make']);
+    expect(log.lines()).toEqual(['make']);
+    expect(log.tail()).toEqual(['make']);
+    expect(log.stored()).toEqual(['@nix {"action":"setPhase","phase":"buildPhase"}', 'make']);
+  });
+
   test('starts over with a new attempt', () => {
     const log = new BuildLog();
     log.append(['of the lost machine']);

@@ -1,5 +1,8 @@
 import { LOG_TAIL_LINES, MAX_LOG_BYTES, MAX_LOG_LINE_CHARS } from '../constants.ts';
 
+/** A daemon takes such lines of a build for itself, so that no other line begins so. */
+const PHASE_MARK = '@nix {';
+
 /**
  * The log of one derivation as it grows. Bounded: past `MAX_LOG_BYTES` the newest half replaces the middle, and a line says so,
  * because the beginning (configure) and the end (the error) are what people read.
@@ -26,6 +29,11 @@ export class BuildLog {
     for (const follow of this.#followers) follow(kept);
   }
 
+  /** A phase begins: no line to show, but one of the log that is stored. */
+  phase(phase: string): void {
+    this.#push(PHASE_MARK + JSON.stringify({ action: 'setPhase', phase }).slice(1));
+  }
+
   /** A new attempt starts over; the log of the lost one is of no use to anybody. */
   restart(): void {
     this.#head.length = 0;
@@ -43,6 +51,11 @@ export class BuildLog {
   }
 
   lines(): string[] {
+    return this.stored().filter((line) => !line.startsWith(PHASE_MARK));
+  }
+
+  /** As a nix-daemon would have written it down. */
+  stored(): string[] {
     if (this.#dropped === 0) return [...this.#head, ...this.#tail];
     return [...this.#head, `[mesh: ${this.#dropped} lines left out here]`, ...this.#tail];
   }

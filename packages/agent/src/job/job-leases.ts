@@ -83,7 +83,10 @@ export class JobLeases {
     if (this.#attempt(lease) === undefined) return;
     const { drvPath } = lease;
     const peer = this.#init.nameOf(lease.peerId);
-    if (phase !== undefined) this.#init.emit({ type: 'phase', ...about(drvPath), phase, peer });
+    if (phase !== undefined) {
+      this.#init.emit({ type: 'phase', ...about(drvPath), phase, peer });
+      this.#init.logs.phase(drvPath, lease.lease, phase);
+    }
     if (lines.length === 0) return;
     this.#init.logs.append(drvPath, lease.lease, lines);
     if (this.#init.logs.leads(drvPath, lease.lease)) this.#showLog(drvPath, lines);

@@ -51,6 +51,11 @@ export class JobLogs {
     log.append(lines);
   }
 
+  /** What a racer is at is not known any more when it leads. */
+  phase(drvPath: string, lease: string, phase: string): void {
+    if (this.leads(drvPath, lease)) this.of(drvPath).phase(phase);
+  }
+
   /** A lease is over that does not lead: nobody will ask what it said. */
   forget(lease: string): void {
     this.#aside.delete(lease);

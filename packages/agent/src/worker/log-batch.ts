@@ -24,7 +24,9 @@ export class LogBatch {
     else this.#arm();
   }
 
+  /** What follows belongs to it: lines and phases keep their order. */
   phase(phase: string): void {
+    void this.flush();
     this.#phase = phase;
     this.#arm();
   }
