@@ -30,6 +30,8 @@ export const LOAD_INTERVAL_MS = 5_000;
 export const MAX_REPLANS = 3;
 /** A build's daemon connection waits this long for the next build: longer than the gaps within a job. */
 export const IDLE_BUILD_CONNECTION_MS = 5_000;
+/** However busy it is, it is not used for another build after this. */
+export const BUILD_CONNECTION_AGE_MS = 60_000;
 /** A finished job's results stay rooted this long, for the command to make its links and register them. */
 export const RESULT_ROOT_MS = 30_000;
 /** An agent that stops waits this long for workers to hear that its builds are cancelled; a LAN takes milliseconds. */

@@ -6,6 +6,7 @@ export type { WantedPath } from './holders.ts';
 export type { MemberPath, MemberPaths } from './member-paths.ts';
 export { signingKeyName } from './path-info-verification.ts';
 export type { BinaryCacheState } from './substituter/binary-cache.ts';
+export { Turns } from './substituter/turns.ts';
 export {
   createTransfer,
   type Transfer,

@@ -1,6 +1,7 @@
 import type { Clock, Logger, Timer } from '@mesh/net';
 import type { DaemonClient, DaemonPool } from '@mesh/nix';
 import { type BuilderMachine, resolveTarget } from '@mesh/ssh';
+import { Turns } from '@mesh/transfer';
 import type { HomeMessage, WorkerMessage } from '@mesh/wire';
 import { memoryChannelPair, type WorkChannel } from '../memory-channel.ts';
 import { BuildConnections } from '../worker/build-connections.ts';
@@ -9,6 +10,7 @@ import type { OutputKeeper } from '../worker/output-keeper.ts';
 import { Worker } from '../worker/worker.ts';
 import { builderId } from './builder-id.ts';
 import { BuilderStore } from './builder-store.ts';
+import { DAEMON_AGE_MS, DAEMON_IDLE_MS, DAEMONS_STARTED_AT_ONCE } from './constants.ts';
 import { MACHINE_SIZE_COMMAND, type MachineSize, readMachineSize } from './machine-size.ts';
 import { initialRetry, type RetryEvent, type RetryState, stepRetry } from './retry.ts';
 import { SshSessions } from './ssh-sessions.ts';
@@ -56,6 +58,7 @@ export class AgentlessMachine {
   readonly init: BuilderMachineInit;
   readonly #components: BuilderMachineComponents;
   readonly #store: BuilderStore;
+  readonly #starts = new Turns(DAEMONS_STARTED_AT_ONCE);
   #retry: RetryState = initialRetry;
   #timer: Timer | undefined;
   #running: Running | undefined;
@@ -177,17 +180,22 @@ export class AgentlessMachine {
     return { size, client };
   }
 
-  #daemon(sessions: SshSessions): Promise<DaemonClient> {
+  async #daemon(sessions: SshSessions): Promise<DaemonClient> {
     const { remoteProgram = 'nix-daemon', remoteStore } = this.init.machine.uri;
     const store = remoteStore === undefined ? '' : ` --store '${remoteStore.replaceAll("'", "'\\''")}'`;
-    return sessions.daemon(`${remoteProgram} --stdio${store}`);
+    const end = await this.#starts.take();
+    try {
+      return await sessions.daemon(`${remoteProgram} --stdio${store}`);
+    } finally {
+      end();
+    }
   }
 
   /** @param client a connection to its daemon, closed or not: what was said at the beginning counts */
   #attach(sessions: SshSessions, size: MachineSize, { nixVersion, trust }: DaemonClient): void {
     const { attach, clock } = this.#components;
     const isTrusted = trust !== 'untrusted';
-    const connections = new BuildConnections(clock, () => this.#daemon(sessions));
+    const connections = new BuildConnections(clock, () => this.#daemon(sessions), DAEMON_LIFE);
     const worker = this.#workerOf(size, nixVersion, connections);
     const [homeEnd, workerEnd] = memoryChannelPair<HomeMessage, WorkerMessage>();
     const running = { sessions, worker, channel: workerEnd, connections, nixVersion, isTrusted };
@@ -263,6 +271,8 @@ export class AgentlessMachine {
 
 /** Characters of an answer that is two short lines. */
 const MOST_SAID = 1_000;
+
+const DAEMON_LIFE = { idleMs: DAEMON_IDLE_MS, ageMs: DAEMON_AGE_MS };
 
 /** Stands where a worker of this machine would do something. */
 const nothing = (): void => undefined;

@@ -16,3 +16,10 @@ export const COPY_CONNECTIONS = 8;
 
 /** What is kept of a remote command's complaints. */
 export const COMPLAINT_CHARACTERS = 500;
+
+/** A daemon over SSH costs a session, a shell and two processes there, a tenth of a second: kept from one job to the next. */
+export const DAEMON_IDLE_MS = 60_000;
+export const DAEMON_AGE_MS = 600_000;
+
+/** Daemons of one machine that are started at once: more only make the first ones late. */
+export const DAEMONS_STARTED_AT_ONCE = 4;

@@ -1,9 +1,14 @@
 import type { Clock, Timer } from '@mesh/net';
 import type { DaemonClient, DaemonOptions } from '@mesh/nix';
-import { IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
+import { BUILD_CONNECTION_AGE_MS, IDLE_BUILD_CONNECTION_MS } from '../constants.ts';
 
-/** However busy it is: what a connection has rooted must be free for garbage collection some time. */
-const MAX_CONNECTION_AGE_MS = 60_000;
+/** How long connections are kept, unused and altogether: what one has rooted must be free for garbage collection some time. */
+export interface ConnectionLife {
+  readonly idleMs: number;
+  readonly ageMs: number;
+}
+
+const LOCAL: ConnectionLife = { idleMs: IDLE_BUILD_CONNECTION_MS, ageMs: BUILD_CONNECTION_AGE_MS };
 
 /** A daemon connection that builds run on, one at a time, and what is known of it. */
 export interface BuildConnection {
@@ -27,6 +32,7 @@ interface Kept extends BuildConnection {
 export class BuildConnections {
   readonly #clock: Clock;
   readonly #connect: () => Promise<DaemonClient>;
+  readonly #life: ConnectionLife;
   /** The last one used first: a chain of builds finds its inputs at hand. */
   readonly #idle: Kept[] = [];
   /** Too old for another build; what they built is not rooted elsewhere yet. */
@@ -34,9 +40,10 @@ export class BuildConnections {
   #closed = false;
 
   /** @param connect to the daemon that builds run on */
-  constructor(clock: Clock, connect: () => Promise<DaemonClient>) {
+  constructor(clock: Clock, connect: () => Promise<DaemonClient>, life: ConnectionLife = LOCAL) {
     this.#clock = clock;
     this.#connect = connect;
+    this.#life = life;
   }
 
   /** A connection for one build, with these options in force. @throws NixError of the daemon */
@@ -65,8 +72,8 @@ export class BuildConnections {
     const kept = connection as Kept;
     if (this.#closed) kept.client.close();
     if (kept.client.closed) return;
-    const isOld = this.#clock.monotonic() - kept.openedMs >= MAX_CONNECTION_AGE_MS;
-    kept.timer = this.#clock.after(IDLE_BUILD_CONNECTION_MS, () => {
+    const isOld = this.#clock.monotonic() - kept.openedMs >= this.#life.ageMs;
+    kept.timer = this.#clock.after(this.#life.idleMs, () => {
       if (!this.#retired.delete(kept)) this.#idle.splice(this.#idle.indexOf(kept), 1);
       kept.client.close();
     });
