@@ -19,5 +19,6 @@ export function withGiven(store: PlannerComponents, { derivations }: GivenWork):
     given: derivations,
     // Whoever sends a derivation by content has asked its own substituters; the daemon here does not know the `.drv`.
     querySubstitutable: async () => new Map(),
+    queryRealised: async () => new Set(),
   };
 }
