@@ -47,6 +47,9 @@ export interface ErrorReport {
 const TYPED =
   /^(NIX|MESH|AGENT|NET|TRANSFER|WIRE|BUILD|JOB|LOG|PEER|WORK|JOIN|INVITE|TICKET|MEMBER|CACHE|INSTALL|SSH)[A-Z]*_[A-Z0-9_]+$/;
 
+/** Of parts that do not know of exit codes: a name, a key or an address that somebody wrote. */
+const WRONG_USAGE = new Set(['NET_BAD_ADDRESS', 'SSH_BAD_CONFIG', 'SSH_BAD_TARGET']);
+
 /**
  * Any thrown value as one message. Typed errors and the system's errors show their sentence; anything else is a fault of the
  * mesh itself and shows its stack, because that is what a bug report needs.
@@ -55,7 +58,8 @@ export function reportError(error: unknown, verbose: boolean): ErrorReport {
   if (!(error instanceof Error))
     return { text: `mesh: internal error: ${String(error)}`, exitCode: EXIT.failure };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const exitCode = 'exitCode' in error && typeof error.exitCode === 'number' ? error.exitCode : EXIT.failure;
+  const otherwise = code !== undefined && WRONG_USAGE.has(code) ? EXIT.usage : EXIT.failure;
+  const exitCode = 'exitCode' in error && typeof error.exitCode === 'number' ? error.exitCode : otherwise;
   if (error instanceof CliError && error.silent) return { text: undefined, exitCode };
   const expected =
     error instanceof CliError || 'syscall' in error || (code !== undefined && TYPED.test(code));

@@ -29,7 +29,7 @@ export async function configEdit(flags: ConfigFlags): Promise<void> {
         return;
       }
       try {
-        const { configVersion: _, ...config } = file.parse(text);
+        const { configVersion: _, ...config } = file.parse(text, stays);
         file.write(config);
         break;
       } catch (error) {
@@ -44,6 +44,15 @@ export async function configEdit(flags: ConfigFlags): Promise<void> {
   }
   printNote(safeLine(`${file.path} is written`, false));
   await tellRunningAgent(socketDir);
+}
+
+/** What was edited is wrong, and the file is not. */
+function stays(what: string): CliError {
+  return new CliError(
+    'MESH_CONFIG_WRONG',
+    EXIT.usage,
+    `The configuration stays as it was: what you wrote is wrong (${what}).`,
+  );
 }
 
 function currentText(path: string): string | undefined {

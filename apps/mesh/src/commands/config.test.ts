@@ -39,6 +39,12 @@ describe('mesh config', () => {
     expect(await file()).toEqual({ configVersion: 1, tags: ['rack1', 'ssd'] });
   });
 
+  it('takes a line of a machines file with commas in it as one value', async () => {
+    const line = 'ssh-ng://ryan@ruby x86_64-linux /root/.ssh/ruby 4 2 kvm,big-parallel';
+    await config('set', 'builders.machines', line, '@/etc/more');
+    expect(await file()).toMatchObject({ builders: { machines: [line, '@/etc/more'] } });
+  });
+
   it('prints words bare, and as JSON where a program asks', async () => {
     await config('set', 'name', 'ruby');
     expect((await config('get', 'name')).out).toBe('ruby\n');
@@ -85,7 +91,10 @@ describe('mesh config', () => {
       vi.stubEnv('EDITOR', editor);
       return config('edit');
     };
-    await expect(edit('sed -i s/20G/20X/')).rejects.toMatchObject({ code: 'AGENT_BAD_CONFIG' });
+    await expect(edit('sed -i s/20G/20X/')).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(/^The configuration stays as it was: .*keep\.maxBytes/),
+    });
     await expect(edit('false')).rejects.toMatchObject({ code: 'MESH_EDITOR_FAILED' });
     expect((await edit('true')).err).toBe('nothing was changed\n');
     expect(await file()).toMatchObject({ keep: { maxBytes: '20G' } });

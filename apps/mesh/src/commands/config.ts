@@ -102,7 +102,7 @@ export async function configSet(path: string, texts: string[], flags: ConfigFlag
   if (texts.length > 1 && schema.type !== 'array') {
     throw usageError(`${path} takes one value; quote it where it has spaces in it.`);
   }
-  const text = texts.length > 1 ? texts.join(',') : (texts[0] ?? '');
+  const text = texts.length > 1 ? texts.join(schema.separator ?? ',') : (texts[0] ?? '');
   const value = valueFromText(path, schema, text, 'The configuration stays as it was');
   await change(path, value, flags);
 }

@@ -61,12 +61,13 @@ export class ConfigFile {
 
   /**
    * What a text would set as this file's contents.
+   * @param wrong makes the refusal of what is wrong; the file's own by default
    * @throws AgentError AGENT_BAD_CONFIG
    */
-  parse(text: string): JsonObject {
+  parse(text: string, wrong = (what: string): Error => this.#wrong(what)): JsonObject {
     const config = jsonOf(text);
-    if (config === undefined) throw this.#wrong('it is not JSON');
-    if (!isJsonObject(config.value)) throw this.#wrong('it must be an object');
+    if (config === undefined) throw wrong('it is not JSON');
+    if (!isJsonObject(config.value)) throw wrong('it must be an object');
     const version = config.value.configVersion ?? CONFIG_VERSION;
     if (version !== CONFIG_VERSION) {
       throw new AgentError(
@@ -76,7 +77,7 @@ export class ConfigFile {
       );
     }
     const problems = problemsIn(config.value);
-    if (problems.length > 0) throw this.#wrong(problems.join('; '));
+    if (problems.length > 0) throw wrong(problems.join('; '));
     return config.value;
   }
 

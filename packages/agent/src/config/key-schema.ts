@@ -9,6 +9,8 @@ export interface KeySchema {
   readonly examples?: readonly unknown[];
   readonly type?: string | readonly string[];
   readonly properties?: Readonly<Record<string, KeySchema>>;
+  /** What stands between the items of a list as text; a comma where nothing is said. */
+  readonly separator?: string;
   readonly [keyword: string]: unknown;
 }
 

@@ -62,12 +62,21 @@ function clauseOf(error: ErrorObject): string {
   if (keyword === 'required') return `${place} needs ${params.missingProperty}`;
   if (keyword === 'minimum') return `${place} must be at least ${params.limit}, not ${shown(data)}`;
   if (keyword === 'maximum') return `${place} must be at most ${params.limit}, not ${shown(data)}`;
+  if (keyword === 'minLength')
+    return `${place} must have at least ${params.limit} characters, not be ${shown(data)}`;
+  if (keyword === 'maxLength') return `${place} must have at most ${params.limit} characters`;
+  if (keyword === 'maxItems') return `${place} must have at most ${params.limit} items`;
+  if (keyword === 'uniqueItems') return `${place} has ${shown(itemAt(data, params.i))} twice`;
   if (keyword === 'enum')
     return `${place} must be one of ${params.allowedValues.map(shown).join(', ')}, not ${shown(data)}`;
   if (keyword === 'pattern' || keyword === 'anyOf' || keyword === 'oneOf') {
     return `${place} cannot be ${shown(data)}${exampleFor(error.instancePath)}`;
   }
   return `${place} ${error.message ?? 'is wrong'}`;
+}
+
+function itemAt(list: unknown, index: number): unknown {
+  return Array.isArray(list) ? list[index] : undefined;
 }
 
 /** `/offer/hours/0` as `offer.hours[0]`. */

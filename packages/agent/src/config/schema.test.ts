@@ -72,8 +72,29 @@ describe('a value as text', () => {
     ['tags', '["rack1","ssd"]', ['rack1', 'ssd']],
     ['tags', '', []],
     ['peers', '/ip4/10.0.0.1/tcp/4747', ['/ip4/10.0.0.1/tcp/4747']],
+    [
+      'peers',
+      'ruby,10.0.0.1:5000,fd00::7,[fd00::7]:4747',
+      ['ruby', '10.0.0.1:5000', 'fd00::7', '[fd00::7]:4747'],
+    ],
+    ['builders.machines', 'ssh://a - - 2 1 kvm,lab; @/etc/b', ['ssh://a - - 2 1 kvm,lab', '@/etc/b']],
   ])('%s: %j is %j', (path, text, expected) => {
     expect(value(path, text)).toEqual(expected);
+  });
+
+  it.each([
+    ['peers', 'http://ruby', 'peers[0] cannot be "http://ruby"'],
+    ['peers', 'ruby:', 'peers[0] cannot be "ruby:"'],
+    ['tags', 'a,b,a', 'tags has "a" twice'],
+    ['upload.limitRate', '1', 'upload.limitRate cannot be'],
+    ['upload.limitRate', '31K', 'upload.limitRate cannot be'],
+    [
+      'frontDoor.authorizedKeys',
+      '[{"key":"x","name":"n","rights":"build"}]',
+      'at least 32 characters, not be "x"',
+    ],
+  ])('%s: %j is refused by name', (path, text, sentence) => {
+    expect(() => value(path, text)).toThrow(sentence);
   });
 
   it('in JSON is what it was, for every key with an example or a default', () => {

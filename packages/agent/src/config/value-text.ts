@@ -5,7 +5,7 @@ import { problemsIn } from './problems.ts';
 
 /**
  * A value as somebody types it, in an environment variable or on the command line: JSON, or a bare word where the key takes one, or words
- * with commas between them where it takes a list.
+ * with commas (or the key's own separator) between them where it takes a list.
  * @throws AgentError AGENT_BAD_CONFIG: begins with `place`
  */
 export function valueFromText(path: string, schema: KeySchema, text: string, place: string): unknown {
@@ -23,7 +23,11 @@ function readings(schema: KeySchema, text: string): unknown[] {
   const asJson = json === undefined ? [] : [json.value];
   if (schema.type === 'array') {
     if (Array.isArray(json?.value)) return asJson;
-    return [text.trim() === '' ? [] : text.split(',').map((item) => jsonItem(schema, item.trim()))];
+    return [
+      text.trim() === ''
+        ? []
+        : text.split(schema.separator ?? ',').map((item) => jsonItem(schema, item.trim())),
+    ];
   }
   if (schema.type === 'string') return [text];
   // A number that is no JSON is shown as it was typed.

@@ -12,7 +12,7 @@ export interface UploadConfig {
 }
 
 /** Below this a peer that shares it with others could not be told from one that stalls. */
-const MIN_BYTES_PER_S = 32 * 1024;
+export const MIN_UPLOAD_BYTES_PER_S = 32 * 1024;
 
 /** Hours change on the minute; half a minute late is soon enough. */
 const LOOK_INTERVAL_MS = 30_000;
@@ -24,7 +24,7 @@ const LOOK_INTERVAL_MS = 30_000;
 export function uploadLimitAt({ limitRate, hours }: UploadConfig, minute: number): number | undefined {
   if (limitRate === undefined) return undefined;
   const bytesPerS = bytesOf(limitRate);
-  if (bytesPerS < MIN_BYTES_PER_S) {
+  if (bytesPerS < MIN_UPLOAD_BYTES_PER_S) {
     throw new AgentError(
       'AGENT_BAD_CONFIG',
       `An upload limit of ${limitRate} bytes a second is too small to give others anything; set 32K or more.`,

@@ -23,6 +23,8 @@ export const buildersSection: SectionSchema<BuildersConfig> = section(
       type: 'array',
       items: { type: 'string', minLength: 1, maxLength: 4_096 },
       maxItems: 1_024,
+      // As in Nix's own setting: a line has commas in it.
+      separator: ';',
       default: [],
       examples: [['ssh-ng://ryan@ruby x86_64-linux /root/.ssh/ruby 4 2 kvm,big-parallel']],
     },

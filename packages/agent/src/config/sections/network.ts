@@ -24,8 +24,9 @@ export interface InterfaceConfig extends InterfaceRules {
 export const DEFAULT_LISTEN_PORT = 4747;
 export const DEFAULT_TRANSFER_PORT = 4748;
 
-/** What `parseAddress` of @mesh/net can make something of; the rest it refuses when the agent starts. */
-const PEER_PATTERN = '^[A-Za-z0-9_/:[][^ ]{0,299}$';
+/** The forms that `parseAddress` of @mesh/net takes: a multiaddr, an IPv6 address without brackets or with, a name or an IPv4 address. */
+const PEER_PATTERN =
+  '^(/(ip4|ip6|dns|dns4|dns6)/[^/ ]{1,253}/tcp/[0-9]{1,5}(/p2p/[A-Za-z0-9]{1,80})?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*|\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?|[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}(:[0-9]{1,5})?)$';
 const interfaceNames = {
   type: 'array',
   items: { type: 'string', pattern: '^[^ /]{1,32}$' },
