@@ -1,5 +1,6 @@
-import type { DaemonClient, DaemonPool } from '@mesh/nix';
+import { type DaemonClient, type DaemonPool, NixError } from '@mesh/nix';
 import type { LeaseMessage } from '@mesh/wire';
+import { AgentError } from '../errors.ts';
 import type { FarStore } from '../worker/far-store.ts';
 import type { InputFetcher } from '../worker/held-lease.ts';
 import { closureInfos, copyPaths, referencesFirst } from './closure-copy.ts';
@@ -88,7 +89,11 @@ export class BuilderStore implements FarStore {
     const todo = referencesFirst(infos);
     const bytes = todo.reduce((sum, { narSize }) => sum + narSize, 0);
     options.onPlan(todo.length, bytes);
-    const sending = copyPaths(todo, local, client, { dontCheckSigs: client.trust !== 'untrusted' });
+    const sending = copyPaths(todo, local, client, { dontCheckSigs: client.trust !== 'untrusted' }).catch(
+      (error: unknown) => {
+        throw withRemedy(error);
+      },
+    );
     for (const { path } of todo) this.#underWay.set(path, sending);
     try {
       await sending;
@@ -107,4 +112,16 @@ export class BuilderStore implements FarStore {
       for (const path of await client.queryValidPaths(infos.keys())) infos.delete(path);
     }
   }
+}
+
+/** An input that nobody signed, and a daemon that does not trust whom it is from. */
+function withRemedy(error: unknown): unknown {
+  const refusal =
+    error instanceof NixError ? /cannot add path .* lacks a signature.*/.exec(error.message) : null;
+  if (refusal === null) return error;
+  return new AgentError(
+    'WORK_MACHINE_FAILURE',
+    `an input was refused there, ${refusal[0].replace(/\.$/, '')}: add the user that logs in there to trusted-users in its nix.conf`,
+    { cause: error },
+  );
 }
