@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from '@mesh/net';
 import { type ClientHandlers, databaseStamp, PathInfoCache, STORE_DIR, serveDaemonClient } from '@mesh/nix';
 import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
@@ -37,9 +37,10 @@ export class NixSocket {
     this.#init = init;
     this.#components = components;
     this.#connections = new CallerConnections(init.daemonSocket);
-    // A daemon's socket is in a directory of the state directory.
-    const stateDirectory = dirname(dirname(init.daemonSocket));
-    this.#pathInfos = new PathInfoCache({ stamp: databaseStamp(stateDirectory), now: () => Date.now() });
+    this.#pathInfos = new PathInfoCache({
+      stamp: databaseStamp(init.daemonSocket),
+      now: () => Date.now(),
+    });
   }
 
   /** @throws AgentError AGENT_ALREADY_RUNNING; what listening throws */

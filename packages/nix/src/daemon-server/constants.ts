@@ -33,6 +33,8 @@ export const MAX_WALKED_PATHS = 100_000;
 export const INFO_KEPT_MS = 1_000;
 /** Path infos kept for all clients: those of some 40,000 paths. */
 export const MAX_CACHED_INFOS_BYTES = 24 * 1024 * 1024;
+/** However still the database is, the daemon is asked again some time. */
+export const MAX_CACHED_MS = 30_000;
 /** The database is looked at again after this. */
 export const STAMP_VALID_MS = 5;
 /** Linux stamps files by a clock that ticks every 10 ms at the longest, other file systems know full seconds only. */

@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { wire } from '../daemon/testing/wire-bytes.ts';
-import { STAMP_SETTLED_MS, STAMP_VALID_MS } from './constants.ts';
+import { MAX_CACHED_MS, STAMP_SETTLED_MS, STAMP_VALID_MS } from './constants.ts';
 import { databaseStamp, PathInfoCache } from './path-info-cache.ts';
 
 const LAST = 0x616c7473;
@@ -38,6 +38,13 @@ describe('answers about paths', () => {
     cache.put(protocol, 'a', info('one'), cache.stamp());
     state.version = 2;
     cache.lookAgain();
+    expect(cache.get(protocol, 'a')).toBeUndefined();
+  });
+
+  test('are asked for again some time, however still the database is', () => {
+    const { state, cache } = store();
+    cache.put(protocol, 'a', info('one'), cache.stamp());
+    state.now += MAX_CACHED_MS + 1;
     expect(cache.get(protocol, 'a')).toBeUndefined();
   });
 
@@ -96,6 +103,9 @@ describe('the stamp of a database', () => {
   beforeAll(() => {
     stateDirectory = mkdtempSync(join(tmpdir(), 'mesh-state-'));
     mkdirSync(join(stateDirectory, 'db'));
+    mkdirSync(join(stateDirectory, 'daemon-socket'));
+    // Any file will do for a socket here.
+    writeFileSync(join(stateDirectory, 'daemon-socket/socket'), '');
     database = new DatabaseSync(join(stateDirectory, 'db/db.sqlite'));
     database.exec('pragma journal_mode = wal; create table ValidPaths (path text);');
   });
@@ -106,7 +116,7 @@ describe('the stamp of a database', () => {
   });
 
   test('changes with every transaction, and not with a reader', () => {
-    const stamp = databaseStamp(stateDirectory);
+    const stamp = databaseStamp(join(stateDirectory, 'daemon-socket/socket'));
     const before = stamp()!;
     const reader = new DatabaseSync(join(stateDirectory, 'db/db.sqlite'), { readOnly: true });
     reader.prepare('select * from ValidPaths').all();
@@ -117,7 +127,20 @@ describe('the stamp of a database', () => {
     expect(stamp()!.sinceMs).toBeGreaterThanOrEqual(before.sinceMs);
   });
 
+  // Elsewhere than on Linux there is no second file system to be sure of.
+  test.skipIf(process.platform !== 'linux')(
+    'is none where the socket is on another file system: then the database is of another daemon',
+    () => {
+      const elsewhere = mkdtempSync('/dev/shm/mesh-state-');
+      mkdirSync(join(elsewhere, 'db'));
+      writeFileSync(join(elsewhere, 'db/db.sqlite'), '');
+      symlinkSync(join(stateDirectory, 'daemon-socket'), join(elsewhere, 'daemon-socket'));
+      expect(databaseStamp(join(elsewhere, 'daemon-socket/socket'))()).toBeUndefined();
+      rmSync(elsewhere, { recursive: true });
+    },
+  );
+
   test('is none where there is no database', () => {
-    expect(databaseStamp(join(stateDirectory, 'nowhere'))()).toBeUndefined();
+    expect(databaseStamp(join(stateDirectory, 'nowhere/daemon-socket/socket'))()).toBeUndefined();
   });
 });

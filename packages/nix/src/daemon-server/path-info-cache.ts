@@ -1,7 +1,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Message } from '../daemon/constants.ts';
-import { MAX_CACHED_INFOS_BYTES, STAMP_SETTLED_MS, STAMP_VALID_MS } from './constants.ts';
+import { MAX_CACHED_INFOS_BYTES, MAX_CACHED_MS, STAMP_SETTLED_MS, STAMP_VALID_MS } from './constants.ts';
 import type { AgreedHandshake } from './handshake.ts';
 
 /** What the cache asks of its surroundings. */
@@ -24,6 +24,7 @@ export class PathInfoCache {
   readonly #answers = new Map<string, Buffer>();
   #bytes = 0;
   #stamp: string | undefined;
+  #since = Number.NEGATIVE_INFINITY;
   #stampedAt = Number.NEGATIVE_INFINITY;
 
   constructor(init: PathInfoCacheInit) {
@@ -41,7 +42,10 @@ export class PathInfoCache {
     const stamp = this.#init.stamp();
     // Clocks of file systems are coarse: two changes may look like one until some time has passed.
     const text = stamp !== undefined && now - stamp.sinceMs >= STAMP_SETTLED_MS ? stamp.text : undefined;
-    if (text === undefined || text !== this.#stamp) this.#clear();
+    if (text === undefined || text !== this.#stamp || now - this.#since > MAX_CACHED_MS) {
+      this.#clear();
+      this.#since = now;
+    }
     this.#stamp = text;
     return text;
   }
@@ -81,14 +85,15 @@ function isPlainInfo(answer: Buffer): boolean {
 }
 
 /**
- * The stamp of a Nix database: SQLite writes every change into the write-ahead log, or into the file itself where it keeps none.
- * @param stateDirectory Nix's own, e.g. `/nix/var/nix`
+ * The stamp of the database of a real daemon, which is beside its socket's directory (`/nix/var/nix/db` and
+ * `/nix/var/nix/daemon-socket/socket`): SQLite writes every change into the write-ahead log, or into the file itself where it keeps none.
  */
-export function databaseStamp(stateDirectory: string): PathInfoCacheInit['stamp'] {
-  const file = join(stateDirectory, 'db/db.sqlite');
+export function databaseStamp(daemonSocket: string): PathInfoCacheInit['stamp'] {
+  const file = join(dirname(dirname(daemonSocket)), 'db/db.sqlite');
   return () => {
     const [database, log] = [statOf(file), statOf(`${file}-wal`)];
-    if (database === undefined) return undefined;
+    // On another file system it is somebody else's: a container may have the socket of its host, and a database of its own.
+    if (database === undefined || database.dev !== statOf(daemonSocket)?.dev) return undefined;
     // Readers make an empty log, and take it away.
     const stamps = [database, ...(log === undefined || log.size === 0n ? [] : [log])];
     // Without the time of status changes: a reader's SQLite sets the owner of the log anew.
