@@ -64,6 +64,16 @@ test('experimental features that builds may ask for are system features', () => 
   expect(systemInfoOf('2.26.3', config).systemFeatures).toEqual(['benchmark', 'ca-derivations']);
 });
 
+test('experimental features are numbers in what Nix 2.8 shows', () => {
+  const config = {
+    system: { value: 'x86_64-linux' },
+    'system-features': { value: ['benchmark'] },
+    // As with `experimental-features = nix-command flakes ca-derivations`.
+    'experimental-features': { value: [0, 2, 3] },
+  };
+  expect(systemInfoOf('2.8.0', config).systemFeatures).toEqual(['benchmark', 'ca-derivations']);
+});
+
 test('a configuration without a system is refused', () => {
   expect(() => systemInfoOf('2.26.3', {})).toThrow(expect.objectContaining({ code: 'NIX_COMMAND_FAILED' }));
 });

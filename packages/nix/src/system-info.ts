@@ -94,16 +94,26 @@ async function showConfig(options: RunOptions): Promise<string> {
  * Experimental features that derivations ask for as system features: Nix takes them for offered where they are switched on, without
  * showing them (StoreConfig::getDefaultSystemFeatures).
  */
-const BUILDING_FEATURES: ReadonlySet<string> = new Set(['ca-derivations', 'recursive-nix']);
+const BUILDING_FEATURES: ReadonlySet<unknown> = new Set(['ca-derivations', 'recursive-nix']);
+
+/** Nix 2.8 shows numbers in place of names (`enum struct ExperimentalFeature` of its src/libutil/experimental-features.hh). */
+const FEATURE_NUMBERS: ReadonlyMap<unknown, string> = new Map([
+  [0, 'ca-derivations'],
+  [4, 'recursive-nix'],
+]);
 
 /** Picks the facts out of `nix config show --json`. */
 export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
   const settings = new Map(Object.entries(config ?? {}));
   const value = (name: string): unknown => (settings.get(name) as { value?: unknown } | undefined)?.value;
-  const list = (name: string): string[] => {
+  const items = (name: string): unknown[] => {
     const found = value(name);
-    return Array.isArray(found) ? found.filter((item) => typeof item === 'string').sort() : [];
+    return Array.isArray(found) ? found : [];
   };
+  const list = (name: string): string[] =>
+    items(name)
+      .filter((item) => typeof item === 'string')
+      .sort();
   const number = (name: string, otherwise: number): number => {
     const found = value(name);
     return typeof found === 'number' ? found : otherwise;
@@ -114,7 +124,9 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
   }
   const sandbox = value('sandbox');
   const builders = value('builders');
-  const features = list('experimental-features').filter((name) => BUILDING_FEATURES.has(name));
+  const features = items('experimental-features')
+    .map((item) => FEATURE_NUMBERS.get(item) ?? item)
+    .filter((item): item is string => BUILDING_FEATURES.has(item));
   return {
     version,
     system,
