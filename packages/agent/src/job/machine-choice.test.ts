@@ -81,7 +81,7 @@ describe('the machines of a build', () => {
       expect.objectContaining({
         code: 'BUILD_UNKNOWN_MACHINE',
         exitCode: 2,
-        message: 'No machine of this mesh is called jade; there are ruby, kana, twin, twin.',
+        message: 'No machine of this mesh is called jade; there are ruby, kana, twin.',
       }),
     );
   });

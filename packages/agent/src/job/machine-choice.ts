@@ -75,7 +75,7 @@ function meaningsOf(option: ChoiceOption, term: WrittenTerm, members: readonly N
 }
 
 function unknownMachine(option: ChoiceOption, name: string, members: readonly Named[]): AgentError {
-  const names = members.map((member) => member.name).join(', ');
+  const names = [...new Set(members.map((member) => member.name))].join(', ');
   const sentence = isBareFigure(name)
     ? `${option} ${name} is no condition by itself; quote it, or the shell takes the rest for a redirection: ${option} '${name}>=…'.`
     : `No machine of this mesh is called ${name}; there are ${names}.`;
