@@ -1,8 +1,6 @@
-import { connect } from 'node:net';
 import { type ExecResult, type Host, Lab, LabMesh, requireLab, until } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readStore } from './host-store.ts';
-import { untilBuilding, untilNoBuilds } from './running-builds.ts';
 import { workload, workloadFile } from './workload.ts';
 
 const SOCKET = '/run/mesh/nix.sock';
@@ -24,14 +22,13 @@ describe.skipIf(requireLab(['sid']))("plain Nix at the agent's daemon socket", (
   let lab: Lab;
   let mesh: LabMesh;
   let home: Host;
-  let worker: Host;
 
   beforeAll(async () => {
     lab = await Lab.up({
       hosts: 2,
       nixConf: 'extra-experimental-features = ca-derivations\nallowed-users = root alice\n',
     });
-    [home, worker] = lab.hosts as [Host, Host];
+    home = lab.hosts[0]!;
     await home.exec([
       'sh',
       '-ec',
@@ -256,74 +253,6 @@ describe.skipIf(requireLab(['sid']))("plain Nix at the agent's daemon socket", (
     await until('the next process', 20_000, async () =>
       (await as(USER.id, ['nix', 'store', 'info'])).code === 0 ? true : undefined,
     );
-  });
-
-  test('ends its builds everywhere when the client is killed', async () => {
-    const build = home.spawn(
-      [
-        'env',
-        `NIX_REMOTE=${ENV.NIX_REMOTE}`,
-        'nix',
-        'build',
-        ...workload('endless', '--arg', 'n', '4'),
-        '--no-link',
-      ],
-      {
-        cwd: '/root',
-      },
-    );
-    await untilBuilding(lab.hosts, 1);
-    await build.kill('SIGKILL');
-    await untilNoBuilds(lab.hosts, 15_000);
-    await until('the end of the job', 15_000, async () =>
-      (await jobs())[0]?.state === 'cancelled' ? true : undefined,
-    );
-  });
-
-  test('serves 200 clients at once, and survives nonsense', async () => {
-    const path = (
-      await nix(['nix', 'build', ...workload('multi'), '--no-link', '--print-out-paths'])
-    ).stdout.split('\n')[0]!;
-    // Half a handshake, and what is no protocol at all.
-    const half = connect(`${home.root}${SOCKET}`);
-    half.write(Buffer.from('6378696e', 'hex'));
-    const nonsense = connect(`${home.root}${SOCKET}`);
-    nonsense.on('error', () => undefined);
-    nonsense.write('GET / HTTP/1.1\r\n\r\n');
-    await new Promise((resolve) => nonsense.once('close', resolve));
-    const script = `for i in $(seq 200); do nix-store --query --references ${path} >/dev/null 2>/tmp/err-$i & pids="$pids $!"; done
-      for p in $pids; do wait $p || bad=1; done; [ -z "$bad" ]`;
-    const { code } = await nix(['sh', '-c', script]);
-    expect(code).toBe(0);
-    half.destroy();
-    expect((await nix(['nix', 'store', 'info'])).code).toBe(0);
-    expect(worker.isUp).toBe(true);
-  });
-
-  test('is set for one command by `mesh run`, which ends as the command does', async () => {
-    const shown = await mesh.run(home, ['run', '--', 'sh', '-c', 'echo $NIX_REMOTE; exit 7'], {
-      check: false,
-    });
-    expect(shown).toMatchObject({ code: 7, stdout: `unix://${SOCKET}\n` });
-    const args = workload('wide', '--arg', 'n', '3');
-    const built = await mesh.run(home, ['run', '--', 'nix', 'build', ...args, '--no-link'], { check: false });
-    expect(built.code, built.stderr).toBe(0);
-    expect((await jobs())[0]).toMatchObject({ state: 'built', built: 4 });
-    const other = await nix(['mesh', 'run', '--', 'true'], { NIX_REMOTE: 'ssh-ng://elsewhere' });
-    expect(other).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('NIX_REMOTE is ssh-ng://elsewhere'),
-    });
-    expect((await mesh.run(home, ['run', '--', 'no-such-command'], { check: false })).code).toBe(127);
-  });
-
-  test('is brought by `mesh run` itself where no agent serves it', async () => {
-    await home.exec(['rm', SOCKET]);
-    const args = workload('wide', '--arg', 'n', '3');
-    const built = await mesh.run(home, ['run', '--', 'nix', 'build', ...args, '--no-link'], { check: false });
-    expect(built.code, built.stderr).toBe(0);
-    expect((await jobs())[0]).toMatchObject({ state: 'built', built: 4 });
-    expect((await home.exec(['sh', '-c', 'ls -d /tmp/mesh-run-* || true'])).stdout).toBe('');
   });
 });
 

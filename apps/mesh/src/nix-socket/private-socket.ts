@@ -68,7 +68,11 @@ function controlPort(flags: CommonFlags): BuildPort {
   const ports = {
     running: runningAgent(flags),
     startOwn: async () => (await import('../build/own-agent.ts')).startOwnAgent(surroundings),
-    onOwn: () => undefined,
+    onOwn: once(() =>
+      printNote(
+        'mesh: no agent is running on this machine; each build brings its own (`mesh agent` starts one that stays)',
+      ),
+    ),
   };
   return {
     async build({ options, inputs, signal, onEvent }) {
@@ -80,5 +84,13 @@ function controlPort(flags: CommonFlags): BuildPort {
         },
       });
     },
+  };
+}
+
+function once(say: () => void): () => void {
+  let isSaid = false;
+  return () => {
+    if (!isSaid) say();
+    isSaid = true;
   };
 }
