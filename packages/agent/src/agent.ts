@@ -5,13 +5,13 @@ import { createNet, type Logger, type MeshNet, systemClock } from '@mesh/net';
 import { DaemonClient, DaemonPool, systemInfo } from '@mesh/nix';
 import { createTransfer, isTransferError } from '@mesh/transfer';
 import { type HomeMessage, type WorkerMessage, workProtocol } from '@mesh/wire';
+import { builderLinesOf } from './agentless/builder-lines.ts';
 import { AgentlessBuilders } from './agentless/builders.ts';
 import { COPY_CONNECTIONS } from './agentless/constants.ts';
 import { announceMachine } from './announcement.ts';
 import { BuilderEntrance } from './builder/builder-entrance.ts';
 import { DerivationJobs } from './builder/derivation-jobs.ts';
 import { MACHINE_CONFIG_DIR } from './config/layers.ts';
-import type { BuildersConfig } from './config/sections/builders.ts';
 import { readSettings } from './config/settings.ts';
 import { AHEAD_SLOTS, LOAD_INTERVAL_MS } from './constants.ts';
 import { CacheControl } from './control/cache-control.ts';
@@ -218,15 +218,14 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const builders = new AgentlessBuilders(
     {
       self: net.self.peerId,
-      builders: usesBuilders ? buildersOf(settings.builders, nix.builders) : [],
       ownSystem: nix.system,
       incarnation,
-      useSubstitutes: nix.buildersUseSubstitutes,
       maxSilentTimeSeconds: nix.maxSilentTimeSeconds,
     },
     {
       ...{ clock, logger, net, keeper, fetcher: transfer, local: copies, missingPaths: lostPaths },
       random: Math.random,
+      lines: usesBuilders ? builderLinesOf(settings.builders, nix) : undefined,
       attach: (peerId, channel) => home.attachWorker(peerId, channel),
     },
   );
@@ -349,6 +348,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
         });
       }
       home.start();
+      builders.start();
       transfer.start();
       uploadLimit.start();
       void kept.load();
@@ -402,9 +402,4 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
 /** Paths that neither a member nor a substituter could give. */
 function lostPaths(error: unknown): string[] {
   return isTransferError(error) && error.code === 'TRANSFER_NO_SOURCE' ? [...error.paths] : [];
-}
-
-/** Nix's own setting, unless that is not wanted, and what the configuration has besides. */
-function buildersOf({ fromNix, machines = [] }: BuildersConfig, nixBuilders: string): string[] {
-  return [...(fromNix === false ? [] : [nixBuilders]), ...machines];
 }

@@ -8,7 +8,6 @@ import { BuildConnections } from '../worker/build-connections.ts';
 import type { InputFetcher } from '../worker/held-lease.ts';
 import type { OutputKeeper } from '../worker/output-keeper.ts';
 import { Worker } from '../worker/worker.ts';
-import { builderId } from './builder-id.ts';
 import { BuilderStore } from './builder-store.ts';
 import { DAEMON_AGE_MS, DAEMON_IDLE_MS, DAEMONS_STARTED_AT_ONCE } from './constants.ts';
 import { MACHINE_SIZE_COMMAND, type MachineSize, readMachineSize } from './machine-size.ts';
@@ -21,6 +20,7 @@ export interface BuilderMachineInit {
   readonly machine: BuilderMachine;
   /** Unique among this home's machines. */
   readonly name: string;
+  readonly peerId: string;
   /** Where the machine's line names none. */
   readonly ownSystem: string;
   readonly incarnation: string;
@@ -67,7 +67,7 @@ export class AgentlessMachine {
   constructor(init: BuilderMachineInit, components: BuilderMachineComponents) {
     const { local, fetcher } = components;
     this.init = init;
-    this.peerId = builderId(init.machine.uri.text);
+    this.peerId = init.peerId;
     this.#components = components;
     this.#store = new BuilderStore(init, { local, fetcher });
   }
@@ -101,6 +101,15 @@ export class AgentlessMachine {
   /** Whether there is work it could do. */
   wanted(wanted: boolean): void {
     this.#step({ type: wanted ? 'wanted' : 'unwanted', nowMs: this.#nowMs });
+  }
+
+  /** Begins nothing more; resolves when the builds it has are over and it is let go. */
+  async retire(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    const running = this.#running;
+    if (running !== undefined) await Promise.race([running.worker.finish(), running.sessions.gone]);
+    await this.#leave();
   }
 
   /** Ends its builds and the connections. */

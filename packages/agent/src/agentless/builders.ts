@@ -1,76 +1,136 @@
-import { readFileSync } from 'node:fs';
 import type { MeshNet } from '@mesh/net';
-import { type MachineTrouble, parseMachines } from '@mesh/ssh';
+import type { MachineTrouble } from '@mesh/ssh';
 import type { BuilderView } from '@mesh/wire';
 import type { Absent } from '../job/feasibility.ts';
+import type { BuilderLines } from './builder-lines.ts';
 import {
   AgentlessMachine,
   type BuilderMachineComponents,
   type BuilderMachineInit,
 } from './builder-machine.ts';
-import { UNUSED_MS } from './constants.ts';
+import { LINES_INTERVAL_MS, UNUSED_MS } from './constants.ts';
+import { type DistinctMachine, distinctMachines } from './distinct-machines.ts';
 
-export interface BuildersInit extends Omit<BuilderMachineInit, 'machine' | 'name'> {
-  /** Nix's `builders` setting, or lines like it. */
-  readonly builders: readonly string[];
-}
+export type BuildersInit = Omit<BuilderMachineInit, 'machine' | 'name' | 'peerId' | 'useSubstitutes'>;
 
 export interface BuildersComponents extends Omit<BuilderMachineComponents, 'objection'> {
   readonly net: Pick<MeshNet, 'members' | 'self'>;
+  /** Undefined: there are none, whatever anything says. */
+  readonly lines: BuilderLines | undefined;
 }
 
 /** The machines of Nix's `builders` setting: workers of this home while it has jobs, without anything of the mesh on them. */
 export class AgentlessBuilders {
-  readonly #machines: readonly AgentlessMachine[];
+  readonly #init: BuildersInit;
   readonly #components: BuildersComponents;
-  /** Lines that are wrong. */
-  readonly troubles: readonly MachineTrouble[];
+  /** In the order of their lines. */
+  #machines: readonly AgentlessMachine[] = [];
+  /** Their lines are gone or others now; they finish what they have. */
+  readonly #leaving = new Map<AgentlessMachine, Promise<void>>();
+  /** File and line of each. */
+  #places = new Map<string, string>();
+  #troubles: readonly MachineTrouble[] = [];
+  #isCalled = false;
+  #isStopped = false;
   #release: { cancel(): void } | undefined;
+  #nextLook: { cancel(): void } | undefined;
 
   constructor(init: BuildersInit, components: BuildersComponents) {
-    const { builders, ...rest } = init;
+    this.#init = init;
     this.#components = components;
-    const read = builders.map((text) => parseMachines(text, readMachinesFile));
-    this.troubles = read.flatMap(({ troubles }) => troubles);
-    for (const { message } of this.troubles)
-      components.logger.warn(`A machine of Nix's builders is left out: ${message}`);
-    const machines = new Map<string, AgentlessMachine>();
-    for (const machine of read.flatMap((each) => each.machines)) {
-      const { uri, maxJobs } = machine;
-      const { host } = uri;
-      // This machine itself: the line is there to bring plain Nix into the mesh.
-      if (maxJobs === 0 || host === 'localhost' || host === '127.0.0.1' || host === '::1') continue;
-      const isTaken = [...machines.values()].some(({ init: { name } }) => name === host);
-      const name = isTaken ? uri.text.replace('ssh-ng://', '') : host;
-      const objection = (address: string): string | undefined => this.#objection(address);
-      const agentless = new AgentlessMachine({ ...rest, machine, name }, { ...components, objection });
-      // Nix counts one machine on two lines as two; here the first counts.
-      if (!machines.has(agentless.peerId)) machines.set(agentless.peerId, agentless);
+    this.#read();
+  }
+
+  /** Looks at the lines from now on, now and then. */
+  start(): void {
+    const { clock, lines } = this.#components;
+    if (lines === undefined || this.#isStopped) return;
+    this.#nextLook = clock.after(LINES_INTERVAL_MS, () => void this.#look().then(() => this.start()));
+  }
+
+  /** Lines that are wrong. */
+  get troubles(): readonly MachineTrouble[] {
+    return this.#troubles;
+  }
+
+  async #look(): Promise<void> {
+    const { lines, logger } = this.#components;
+    try {
+      if ((await lines?.haveChanged()) === true && !this.#isStopped) this.#read();
+    } catch (error) {
+      logger.warn({ err: error }, 'Nix does not say what its builders are now: those known before stay');
     }
-    this.#machines = [...machines.values()];
+  }
+
+  /** Makes workers of lines that are new, and lets those go whose lines are not there any more. */
+  #read(): void {
+    const { logger, lines } = this.#components;
+    const list = lines?.read();
+    if (list === undefined) return;
+    const known = new Set(this.#troubles.map(({ message }) => message));
+    this.#troubles = list.troubles;
+    for (const { message } of list.troubles)
+      if (!known.has(message)) logger.warn(`A machine of Nix's builders is left out: ${message}`);
+    const distinct = distinctMachines(list.machines);
+    this.#places = new Map(distinct.map(({ peerId, machine }) => [peerId, machine.place]));
+    const before = this.#machines;
+    this.#machines = distinct.map((each) => this.#machineOf(each, list.useSubstitutes));
+    for (const machine of before) if (!this.#machines.includes(machine)) this.#letGo(machine);
+    if (this.#isCalled) this.#callAll();
+  }
+
+  /** The machine that is there already, where nothing but its line's number is another one. */
+  #machineOf(distinct: DistinctMachine, useSubstitutes: boolean): AgentlessMachine {
+    const init = { ...this.#init, ...distinct, useSubstitutes };
+    const known = this.#machines.find((each) => meaningOf(each.init) === meaningOf(init));
+    if (known !== undefined) return known;
+    const objection = (address: string): string | undefined => this.#objection(address);
+    return new AgentlessMachine(init, { ...this.#components, objection });
+  }
+
+  #letGo(machine: AgentlessMachine): void {
+    const { logger } = this.#components;
+    const gone = machine
+      .retire()
+      .catch((error: unknown) => logger.warn({ err: error }, `${machine.init.name} was not left in peace`))
+      .then(() => {
+        this.#leaving.delete(machine);
+        // Another line for the same machine has waited for its turn.
+        if (this.#isCalled) this.#callAll();
+      });
+    this.#leaving.set(machine, gone);
+  }
+
+  #callAll(): void {
+    const leaving = new Set([...this.#leaving.keys()].map(({ peerId }) => peerId));
+    for (const machine of this.#machines) if (!leaving.has(machine.peerId)) machine.wanted(true);
   }
 
   /** There is work: machines that are not left alone are connected. */
   call(): void {
     this.#release?.cancel();
     this.#release = undefined;
-    for (const machine of this.#machines) machine.wanted(true);
+    this.#isCalled = true;
+    this.#callAll();
   }
 
   /** There is no work: after a while the connections are given up. */
   rest(): void {
     this.#release ??= this.#components.clock.after(UNUSED_MS, () => {
+      this.#isCalled = false;
       for (const machine of this.#machines) machine.wanted(false);
     });
   }
 
-  /** As `--on` and `--not` know them. */
+  /** As `--on` and `--not` know them: by the host of their line, which may be several's, and what tells them apart. */
   named(): { peerId: string; name: string; self: false }[] {
-    return this.#machines.map(({ peerId, init: { name } }) => ({ peerId, name, self: false as const }));
+    return this.#machines.flatMap(({ peerId, init: { name, machine } }) =>
+      [...new Set([name, machine.uri.host])].map((each) => ({ peerId, name: each, self: false as const })),
+    );
   }
 
   nameOf(peerId: string): string | undefined {
-    return this.#machines.find((machine) => machine.peerId === peerId)?.init.name;
+    return this.#all.find((machine) => machine.peerId === peerId)?.init.name;
   }
 
   /** Those that may be workers within seconds. */
@@ -100,13 +160,13 @@ export class AgentlessBuilders {
   /** As `mesh peers` lists them. */
   views(): BuilderView[] {
     const { clock } = this.#components;
-    return this.#machines.map((machine): BuilderView => {
+    return this.#all.map((machine): BuilderView => {
       const { init, state, peerId, systems, nixVersion, trouble } = machine;
       return {
         name: init.name,
         peerId,
         uri: init.machine.uri.text,
-        place: init.machine.place,
+        place: this.#places.get(peerId) ?? init.machine.place,
         state: state.phase,
         systems: [...systems],
         systemFeatures: [...init.machine.supportedFeatures],
@@ -124,8 +184,16 @@ export class AgentlessBuilders {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#release?.cancel();
-    await Promise.all(this.#machines.map((machine) => machine.stop()));
+    this.#nextLook?.cancel();
+    await Promise.all(this.#all.map((machine) => machine.stop()));
+    await Promise.all(this.#leaving.values());
+  }
+
+  /** With those that still finish what they have. */
+  get #all(): readonly AgentlessMachine[] {
+    return [...this.#machines, ...this.#leaving.keys()];
   }
 
   /** A machine that has an agent is a worker by that. */
@@ -141,12 +209,12 @@ export class AgentlessBuilders {
   }
 }
 
-function readMachinesFile(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw error;
-  }
+/** What makes a worker another one; where its line stands does not. */
+function meaningOf({
+  machine: { place: _, ...machine },
+  name,
+  peerId,
+  useSubstitutes,
+}: BuilderMachineInit): string {
+  return JSON.stringify([machine, name, peerId, useSubstitutes]);
 }

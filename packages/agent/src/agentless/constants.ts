@@ -23,3 +23,6 @@ export const DAEMON_AGE_MS = 600_000;
 
 /** Daemons of one machine that are started at once: more only make the first ones late. */
 export const DAEMONS_STARTED_AT_ONCE = 4;
+
+/** Whether lines of builders were edited is looked at so often: a handful of `stat`s. */
+export const LINES_INTERVAL_MS = 5_000;

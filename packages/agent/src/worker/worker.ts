@@ -61,6 +61,7 @@ export class Worker {
   #offer: Offer;
   #building = 0;
   #idle: (() => void)[] = [];
+  #finished: (() => void)[] = [];
 
   constructor(init: WorkerInit, offer: Offer, components: WorkerComponents) {
     this.#init = init;
@@ -114,6 +115,13 @@ export class Worker {
         this.#components.roots.releaseSoon(home);
       }
     }
+  }
+
+  /** Takes nothing more, gives back what it has not begun, and resolves when the rest is over. */
+  async finish(): Promise<void> {
+    const capacity = { ...this.#offer.capacity, slots: 0, slotsForOthers: 0 };
+    this.setOffer({ ...this.#offer, capacity, ownSlots: 0, otherSlots: 0 });
+    if (this.#held.size > 0) await new Promise<void>((resolve) => this.#finished.push(resolve));
   }
 
   /** Kills what runs and waits for it to be gone. */
@@ -286,6 +294,7 @@ export class Worker {
   #forget(lease: string): void {
     this.#held.get(lease)?.release();
     this.#held.delete(lease);
+    if (this.#held.size === 0) for (const resolve of this.#finished.splice(0)) resolve();
   }
 
   #dispatch(event: WithoutNow<WorkerMachineEvent>): void {
