@@ -44,7 +44,7 @@ export interface HomeComponents {
   logger: Logger;
   history: HomeHistory;
   /** Machines that only this home has for workers. */
-  builders?: Pick<AgentlessBuilders, 'nameOf' | 'named' | 'expected' | 'absences'>;
+  builders?: Pick<AgentlessBuilders, 'call' | 'rest' | 'nameOf' | 'named' | 'expected' | 'absences'>;
   /** Stores the log of a build that ran elsewhere, so that `nix log` works here. */
   storeLog(drvPath: string, lines: string[]): Promise<void>;
   /** Absent where this machine's Nix takes no word for what others built. */
@@ -194,7 +194,12 @@ export class Home {
     }
     // Ahead of need: evaluation takes longer than opening streams.
     this.#links.callAll();
+    const { builders } = this.#components;
+    builders?.call();
     const { run, end } = this.#runs.begin(runId, job, options);
+    void end.then(() => {
+      if (this.#runs.size === 0) builders?.rest();
+    });
     for (const worker of this.#workers.all().values()) meet(run, worker);
     job.homeSlots(this.#ownSlots.free);
     this.#loop.dispatch({ type: 'job-added', job: runId, options });
