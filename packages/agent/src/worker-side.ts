@@ -72,6 +72,7 @@ export async function createWorkerSide(foundation: Foundation): Promise<WorkerSi
       settings: {
         cores: nix.cores,
         maxSilentTimeSeconds: nix.maxSilentTimeSeconds,
+        timeoutSeconds: nix.timeoutSeconds,
         // Nix 2.34 can miss the end of a connection and build on for nobody; with a `min-free` it looks up every ten seconds.
         overrides: nix.minFreeBytes === 0 ? { 'min-free': '1' } : {},
       },

@@ -44,6 +44,7 @@ test('settings are picked out of what Nix shows', () => {
     maxJobs: 2,
     cores: 0,
     maxSilentTimeSeconds: 600,
+    timeoutSeconds: 0,
     sandbox: true,
     trustedUsers: ['root'],
     allowedUsers: [],

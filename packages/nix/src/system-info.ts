@@ -15,6 +15,8 @@ export interface NixSystemInfo {
   readonly cores: number;
   /** Seconds without output after which a build is stopped; 0 is never. */
   readonly maxSilentTimeSeconds: number;
+  /** Seconds after which a build is stopped; 0 is never. */
+  readonly timeoutSeconds: number;
   readonly sandbox: boolean | 'relaxed';
   readonly trustedUsers: readonly string[];
   readonly allowedUsers: readonly string[];
@@ -135,6 +137,7 @@ export function systemInfoOf(version: string, config: unknown): NixSystemInfo {
     maxJobs: number('max-jobs', 1),
     cores: number('cores', 0),
     maxSilentTimeSeconds: number('max-silent-time', 0),
+    timeoutSeconds: number('timeout', 0),
     sandbox: sandbox === 'relaxed' ? 'relaxed' : sandbox === true || sandbox === 'true',
     trustedUsers: list('trusted-users'),
     allowedUsers: list('allowed-users'),

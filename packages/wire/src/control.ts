@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { buildLimitsSchema } from './build-limits.ts';
 import { cacheRequestSchemas, cacheResultSchemas, fetchProgressSchema } from './cache-control.ts';
 import { jobEventSchema } from './job-event.ts';
 import { loadSchema } from './node-record.ts';
@@ -37,6 +38,7 @@ export const buildOptionsSchema = v.object({
   priority: v.optional(v.pipe(v.number(), v.minValue(MIN_PRIORITY), v.maxValue(MAX_PRIORITY))),
   keepGoing: v.optional(v.boolean(), false),
   dryRun: v.optional(v.boolean(), false),
+  limits: v.optional(buildLimitsSchema),
   /** Stream log lines of every build as events (`-L`); the tail of a failed one comes in any case. */
   logs: v.optional(v.boolean(), false),
 });

@@ -1,4 +1,5 @@
 /** Every message between peers and between command and agent: schemas, codecs, versions, limits. */
+export * from './build-limits.ts';
 export * from './cache-control.ts';
 export * from './claims.ts';
 export * from './codec.ts';

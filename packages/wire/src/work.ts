@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { buildLimitsSchema } from './build-limits.ts';
 import { defineProtocol } from './protocol.ts';
 
 /**
@@ -44,6 +45,7 @@ export const leaseMessageSchema = v.object({
   ahead: v.boolean(),
   /** Cores the build may use (`cores` / NIX_BUILD_CORES), fewer where fewer are free; 0 leaves it to the worker. */
   cores: count,
+  limits: v.optional(buildLimitsSchema),
   /** Memory it is expected to need; 0 where unknown. */
   memoryBytes: v.optional(amount, 0),
   /** Bytes its outputs are expected to take on disk; 0 where unknown. */

@@ -238,7 +238,7 @@ export class AgentlessMachine {
         delivers: true,
         // Inputs and outputs pass through this machine: each slot has its next build at hand.
         aheadSlots: slots,
-        settings: { cores: 0, maxSilentTimeSeconds, overrides: {} },
+        settings: { cores: 0, maxSilentTimeSeconds, timeoutSeconds: 0, overrides: {} },
       },
       {
         capacity: { slots, slotsForOthers: slots, cores, reservedSlots: 0 },

@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '@mesh/net';
 import type { HomeEffect } from '@mesh/schedule';
 import type { LeaseInput } from '@mesh/wire';
+import { loosest } from '../job/client-settings.ts';
 import { derivationName, type PlannedDerivation } from '../job/planner.ts';
 import type { BuildNotes } from './build-notes.ts';
 import type { Claims } from './claims.ts';
@@ -92,7 +93,9 @@ function grant(effect: Effect<'grant'>, tools: EffectTools): void {
   tools.ownSlots.answered(peerId, effect.request);
   tools.leaseNews.given(givenLease(effect));
   const inputs = planned.inputs.map((path) => inputAt(path, planned, tools));
-  tools.links.send(peerId, tools.grants.give(effect, planned, inputs, tools.clock.monotonic()));
+  const message = tools.grants.give(effect, planned, inputs, tools.clock.monotonic());
+  const limits = loosest(tools.runs.wanting(drvPath).map(({ job }) => job.options.limits));
+  tools.links.send(peerId, limits === undefined ? message : { ...message, limits });
 }
 
 /** What nobody has built for this home it has itself, sources and what was valid here at the start, unless it left it to substituters. */

@@ -54,6 +54,11 @@ export class Runs {
     return runIds.flatMap((runId) => this.#runs.get(runId) ?? []);
   }
 
+  /** Those that want this derivation. */
+  wanting(drvPath: string): Run[] {
+    return [...this.#runs.values()].filter(({ derivations }) => derivations.has(drvPath));
+  }
+
   entries(): [string, Run][] {
     return [...this.#runs];
   }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import {
   type BuildPathsRequest,
   type ClientBuildResult,
@@ -8,6 +9,7 @@ import {
   readDerivation,
 } from '@mesh/nix';
 import type { BuildOptions } from '@mesh/wire';
+import { limitsOf } from '../job/client-settings.ts';
 import type { BuildPort } from './build-port.ts';
 import { JobActivities } from './job-activities.ts';
 import { JobOutcome } from './job-outcome.ts';
@@ -69,10 +71,12 @@ async function build(
 }
 
 /** Logs are always told; whether they are shown is the client's choice. */
-function jobOptions({ keepGoing, maxBuildJobs }: ClientSettings): BuildOptions {
+function jobOptions(settings: ClientSettings): BuildOptions {
+  const { keepGoing, maxBuildJobs } = settings;
   // `--max-jobs 0` is how Nix is told to build elsewhere.
   const not = maxBuildJobs === 0 ? { not: ['home'] } : {};
-  return { local: false, keepGoing, dryRun: false, logs: true, ...not };
+  const limits = limitsOf(settings, availableParallelism());
+  return { local: false, keepGoing, dryRun: false, logs: true, ...not, ...(limits && { limits }) };
 }
 
 /**

@@ -36,7 +36,7 @@ function leaseOf(message: LeaseMessage): HeldLease {
       memoryIsShort: () => false,
       freeDiskBytes: () => sleep(20, undefined),
     },
-    settings: { cores: 0, maxSilentTimeSeconds: 0, overrides: {} },
+    settings: { cores: 0, maxSilentTimeSeconds: 0, timeoutSeconds: 0, overrides: {} },
     delivering: () => undefined,
     tell: async () => undefined,
   });

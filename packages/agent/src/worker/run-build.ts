@@ -12,6 +12,7 @@ import {
 } from '@mesh/nix';
 import type { BuiltOutput, LeaseInput, LeaseMessage } from '@mesh/wire';
 import { AgentError } from '../errors.ts';
+import { tightest } from '../job/client-settings.ts';
 import type { BuildConnection, BuildConnections } from './build-connections.ts';
 
 export interface BuildProgress {
@@ -25,6 +26,8 @@ export interface BuildSettings {
   /** No build gets more; 0 is no limit. */
   cores: number;
   maxSilentTimeSeconds: number;
+  /** No build may take longer; 0 is for ever. */
+  timeoutSeconds: number;
   /** Further settings by name. */
   overrides: Readonly<Record<string, string>>;
 }
@@ -170,11 +173,12 @@ export class DerivationBuild implements AsyncDisposable {
 }
 
 function optionsFor({ lease, settings }: BuildInit, cores: number): DaemonOptions {
-  const wished = Math.max(1, cores);
+  const { limits } = lease;
+  const wished = tightest(Math.max(1, cores), limits?.cores);
   return {
     maxBuildJobs: 1,
-    buildCores: settings.cores === 0 ? wished : Math.min(wished, settings.cores),
-    maxSilentTimeSeconds: settings.maxSilentTimeSeconds,
+    buildCores: tightest(wished, settings.cores),
+    maxSilentTimeSeconds: tightest(settings.maxSilentTimeSeconds, limits?.maxSilentS),
     useSubstitutes: lease.method === 'realise',
     // A substituter that offered and then fails is no reason to fail.
     tryFallback: lease.method === 'realise',
@@ -182,6 +186,7 @@ function optionsFor({ lease, settings }: BuildInit, cores: number): DaemonOption
     // its build hook, a process, for every derivation whose `.drv` is in the store, unless there is no hook either.
     overrides: {
       ...settings.overrides,
+      timeout: String(tightest(settings.timeoutSeconds, limits?.timeoutS)),
       builders: '',
       ...(lease.method === 'build' ? { 'build-hook': '' } : {}),
     },
