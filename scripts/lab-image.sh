@@ -1,10 +1,15 @@
 #!/bin/sh
 # Makes one host image of the lab: lab-image.sh SUITE DIR [MIRROR]
+# With BASE (another image) and PACKAGES in the environment: a copy of that one with these packages.
 # Run by scripts/lab-images.mjs inside mount and PID namespaces of its own, so whatever this mounts or starts ends with it.
 set -eu
 suite=$1 dir=$2 mirror=${3:-}
 
-debootstrap --variant=minbase "$suite" "$dir" ${mirror:+"$mirror"}
+if [ -n "${BASE:-}" ]; then
+  cp -a "$BASE" "$dir"
+else
+  debootstrap --variant=minbase "$suite" "$dir" ${mirror:+"$mirror"}
+fi
 
 # Packages come by the machine's own way to its mirror (names, certificates, apt's configuration); none of it stays.
 mkdir -p "$dir/etc/ssl/certs" "$dir/tmp/apt.conf.d"
@@ -25,7 +30,8 @@ C
 DEBIAN_FRONTEND=noninteractive LC_ALL=C chroot "$dir" sh -euc '
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends \
-    nix-bin openssh-server openssh-client iproute2 busybox-static gcc libc6-dev make perl xz-utils bzip2 patch
+    nix-bin openssh-server openssh-client iproute2 busybox-static gcc libc6-dev make perl xz-utils bzip2 patch \
+    ${PACKAGES:-}
   nix-daemon --version'
 
 umount "$dir/etc/apt/apt.conf.d" "$dir/proc"

@@ -52,11 +52,16 @@ async function buildUnderLock(suite, say) {
     });
     if (existsSync(imageDir(suite))) return;
     // Whoever left this behind is gone: the lock was free.
+    const { base, packages } = suites[suite];
+    if (base !== undefined) await ensureImages([base], say);
     const unfinished = join(cacheDir(), `.unfinished-${suite}`);
     rmSync(unfinished, { recursive: true, force: true });
     const isolated = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
     const script = join(here, 'lab-image.sh');
-    await run('unshare', [...isolated, 'sh', script, suite, unfinished, ...mirrorOf()], { stdio });
+    await run('unshare', [...isolated, 'sh', script, suite, unfinished, ...mirrorOf()], {
+      stdio,
+      env: { ...process.env, BASE: base === undefined ? '' : imageDir(base), PACKAGES: packages ?? '' },
+    });
     renameSync(unfinished, imageDir(suite));
   } finally {
     closeSync(lock);

@@ -10,7 +10,7 @@ import { isLinux, isRoot, run, which } from './machine.mjs';
 
 const NODE_MAJOR = 24;
 const IMAGES = {
-  test: ['sid', 'trixie', 'bookworm'],
+  test: ['sid', 'trixie', 'bookworm', 'systemd'],
   demo: ['sid'],
   bench: ['sid'],
   lab: ['sid'],

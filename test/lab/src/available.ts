@@ -43,6 +43,16 @@ export function requireLab(images: readonly Image[] = IMAGES): string | undefine
   return available.reason;
 }
 
+/** For tests of hosts with systemd: undefined where they can run, else the reason to skip by, also where `CI` is set. */
+export function withoutSystemd(): string | undefined {
+  const script = 'mount -t cgroup2 cgroup2 /mnt && mkdir "/mnt/$1" && rmdir "/mnt/$1"';
+  const name = `mesh-lab-probe.${process.pid}`;
+  const { status, stderr } = spawnSync('unshare', ['--mount', 'sh', '-ec', script, 'sh', name], {
+    encoding: 'utf8',
+  });
+  return status === 0 ? undefined : `control groups of version 2 cannot be made here (${stderr.trim()})`;
+}
+
 function probeKernel(): Availability {
   if (process.platform !== 'linux') return no('it needs Linux');
   if (process.getuid?.() !== 0) return no('it needs root');

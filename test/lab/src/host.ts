@@ -24,7 +24,7 @@ import { Bridge, PLUG_IN } from './network.ts';
 import { childrenOf, nameOf, type ProcessInfo, processesUnder } from './processes.ts';
 import { processorSeconds } from './processor-time.ts';
 import { repositoryRoot } from './repository.ts';
-import { BOOT, INIT, START_DAEMON } from './scripts.ts';
+import { BOOT, INIT, START_DAEMON, SYSTEMD_INIT } from './scripts.ts';
 import { type HostState, identify, isRunning, labDir, type ProcessIdentity } from './state.ts';
 import { until } from './wait.ts';
 
@@ -155,6 +155,7 @@ export class Host {
           PATH: HOST_PATH,
           HOST_PATH,
           INIT,
+          SYSTEMD_INIT,
           PLUG_IN,
           MESH_LAB: this.#context.lab,
           DIR: labDir(this.#context.lab),
@@ -163,6 +164,7 @@ export class Host {
           ADDRESS: `${this.address}/${SUBNET_BITS}`,
           MULTICAST: this.#context.multicast ? '1' : '',
           SSHD: this.#context.sshd ? '1' : '',
+          SYSTEMD: this.image === 'systemd' ? '1' : '',
           REPOSITORY: repositoryRoot,
         },
       },
@@ -287,6 +289,8 @@ export class Host {
     await until(`the start of nix-daemon on ${this.name}`, BOOT_TIMEOUT_MS, () => {
       const sockets = readFileSync(`/proc/${this.pid}/net/unix`, 'utf8').split('\n');
       if (sockets.some((line) => line.includes(' 00010000 ') && line.includes(DAEMON_SOCKET))) return true;
+      // Its socket is a unit among others there.
+      if (this.image === 'systemd') return undefined;
       // A shell that is about to become the daemon, or the daemon.
       const starting = childrenOf(this.pid).some((pid) =>
         ['sh', 'setsid', 'nix-daemon'].includes(nameOf(pid) ?? ''),

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { repositoryRoot } from './repository.ts';
 
 /** Debian suites hosts can be made of; each brings one version of Nix. */
-export type Image = 'sid' | 'trixie' | 'bookworm';
+export const IMAGES = ['sid', 'trixie', 'bookworm'] as const;
 
-export const IMAGES: readonly Image[] = ['sid', 'trixie', 'bookworm'];
+/** A suite, or trixie with systemd as its init, with Debian's units of nix-daemon and sshd, and with sudo. */
+export type Image = (typeof IMAGES)[number] | 'systemd';
 
 interface ImageTable {
   readonly version: number;

@@ -4,7 +4,7 @@
  *
  * @packageDocumentation
  */
-export { type Availability, labAvailable, requireLab } from './available.ts';
+export { type Availability, labAvailable, requireLab, withoutSystemd } from './available.ts';
 export {
   type CommandLine,
   type CommandOptions,

@@ -12,10 +12,10 @@ export const WATCHER = `
 trap '' INT TERM HUP
 unshare --mount --net --pid --uts --ipc --fork --kill-child sh -c "$SUPERVISOR"
 for group in /sys/fs/cgroup/cpu/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/cpuacct/mesh-lab-$MESH_LAB.* \\
-  /sys/fs/cgroup/memory/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/mesh-lab-$MESH_LAB.*; do
-  # The parents of its commands, outside the namespaces, take a moment to follow.
+  /sys/fs/cgroup/memory/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/mesh-lab-$MESH_LAB.* /sys/fs/cgroup/unified/mesh-lab-$MESH_LAB.*; do
+  # The parents of its commands, outside the namespaces, take a moment to follow. A host with systemd has a tree of groups.
   tries=0
-  while [ -d "$group" ] && ! rmdir "$group" 2>/dev/null && [ "$tries" -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
+  while [ -d "$group" ] && ! find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && [ "$tries" -lt 200 ]; do tries=$((tries + 1)); sleep 0.05; done
 done
 rm -rf "$DIR"
 `;
@@ -111,10 +111,18 @@ mount -t sysfs -o ro sysfs "$r/sys"
 mkdir -p "$r$REPOSITORY"
 mount --bind "$REPOSITORY" "$r$REPOSITORY"
 mount -o remount,bind,ro "$r$REPOSITORY"
+if [ -n "$SYSTEMD" ]; then
+  group=/sys/fs/cgroup/unified
+  [ -d "$group" ] || group=/sys/fs/cgroup
+  group=$group/mesh-lab-$MESH_LAB.$HOST.systemd
+  mkdir -p "$group"
+  echo 0 >"$group/cgroup.procs"
+fi
 cd "$r"
 pivot_root . mnt
 cd /
 umount -l /mnt
+[ -z "$SYSTEMD" ] || exec unshare --cgroup env -i PATH="$HOST_PATH" MESH_LAB="$MESH_LAB" container=lab /bin/sh -c "$SYSTEMD_INIT"
 exec env -i HOME=/root PATH="$HOST_PATH" MESH_LAB="$MESH_LAB" SSHD="$SSHD" /bin/sh -c '
   exec </dev/null 2>/var/log/init.log
   [ -z "$SSHD" ] || /usr/sbin/sshd -o UseDNS=no -o MaxStartups=100 -o MaxSessions=100
@@ -123,6 +131,29 @@ exec env -i HOME=/root PATH="$HOST_PATH" MESH_LAB="$MESH_LAB" SSHD="$SSHD" /bin/
   echo booted
   exec >/dev/null
   while :; do sleep 3600 & wait; done'
+`;
+
+/**
+ * The rest of `INIT` where systemd is the init. What belongs to the machine as a whole (sysctl, binfmt_misc) is read-only until
+ * systemd has set up what it takes for its own; then not, as no sandbox gets a /proc while parts of another one are covered.
+ */
+export const SYSTEMD_INIT = `
+set -e
+mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
+mount --bind /proc/sys /proc/sys
+mount -o remount,bind,ro /proc/sys
+cd /etc/systemd/system
+for unit in systemd-logind systemd-binfmt systemd-sysctl systemd-modules-load systemd-udevd systemd-journal-flush modprobe@ getty@ \\
+  console-getty systemd-firstboot systemd-journal-catalog-update ldconfig e2scrub_reap; do ln -sf /dev/null "$unit.service"; done
+for unit in proc-sys-fs-binfmt_misc.automount dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \\
+  sys-kernel-config.mount sys-fs-fuse-connections.mount tmp.mount; do ln -sf /dev/null "$unit"; done
+printf '%s\\n' '[Unit]' 'DefaultDependencies=no' 'After=sysinit.target' 'Before=basic.target' '[Service]' 'Type=oneshot' \\
+  'RemainAfterExit=yes' 'ExecStart=umount -l /proc/sys' >lab-proc.service
+mkdir -p basic.target.wants
+ln -sf ../lab-proc.service basic.target.wants/
+echo booted
+exec </dev/null >/dev/null 2>/var/log/init.log
+exec /lib/systemd/systemd --system --log-target=console --show-status=no
 `;
 
 /** Starts the daemon again after it was stopped. */
