@@ -51,6 +51,11 @@ export function outputsOf(host: Host, drvPath: string): string[] {
   return [...derivationOn(host, drvPath).outputs.values()].map(({ path }) => path);
 }
 
+/** Paths of all outputs of a derivation as they came out, where the derivation itself does not know them. */
+export async function realisedOutputsOf(host: Host, drvPath: string): Promise<string[]> {
+  return [...(await ask(host, async (daemon) => daemon.queryDerivationOutputMap(drvPath))).values()];
+}
+
 /** Adds lines to a host's `nix.conf`. Before its agent starts, which looks once. */
 export async function addNixConf(host: Host, lines: string): Promise<void> {
   const path = '/etc/nix/nix.conf';
