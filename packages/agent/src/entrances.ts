@@ -23,10 +23,11 @@ export interface Served {
 
 /** Nothing listens yet. */
 export function createEntrances(foundation: Foundation, runner: JobRunner, served: Served): Entrances {
-  const { settings, socketDirs, clock, logger, net, transfer, pool } = foundation;
+  const { settings, socketDirs, clock, logger, nix, net, transfer, pool } = foundation;
   const daemonSocket = foundation.daemon.socketPath;
   const work = {
     runner,
+    cores: nix.cores,
     queryValidPaths: (paths: string[]) => pool.use(async (client) => client.queryValidPaths(paths)),
   };
   const jobs = new DerivationJobs({ self: net.self.peerId }, { runner, nowS: () => clock.now() / 1_000 });

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { type ExecResult, type Host, Lab, LabMesh, requireLab, until } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtOn, closureOn, derivationOn, offerFeatures, readStore, validOn } from './host-store.ts';
@@ -18,7 +19,7 @@ describe.skipIf(requireLab(['sid']))("Nix's own demands, at the daemon socket", 
   beforeAll(async () => {
     lab = await Lab.up({
       hosts: 1 + FEATURES.length,
-      nixConf: 'extra-experimental-features = ca-derivations\n',
+      nixConf: 'extra-experimental-features = ca-derivations\ncores = 0\n',
     });
     [home, ...workers] = lab.hosts as [Host, ...Host[]];
     await Promise.all(FEATURES.map((feature, index) => offerFeatures(workers[index]!, feature)));
@@ -101,6 +102,29 @@ describe.skipIf(requireLab(['sid']))("Nix's own demands, at the daemon socket", 
       expect(stdout, show[0]).toContain('a line of the second phase');
       expect(stdout, show[0]).toMatch(/^@nix .*"setPhase".*"secondPhase"/m);
     }
+  });
+
+  describe('what the client allows its builds holds on the machine that builds', () => {
+    const limited = (seconds: number): string[] =>
+      workload('limited', '--argstr', 'feature', 'foo', '--argstr', 'seconds', `${seconds}`);
+
+    test.each(['--max-silent-time', '--timeout'])('%s', async (option) => {
+      const ends = async (remote?: string, feature = 'foo'): Promise<ExecResult> => {
+        const args = [...limited(1_000).slice(1), '--argstr', 'feature', feature, option, '2'];
+        return nix(['nix-build', ...args, '--no-out-link'], remote);
+      };
+      const [mine, real] = [await ends(), await ends('daemon', '')];
+      expect(mine.stderr).toMatch(/timed out after 2 seconds/);
+      expect(mine.code).toBe(real.code);
+    });
+
+    test('--cores', async () => {
+      const coresOf = async (...options: string[]): Promise<string> =>
+        readStore(home, await pathOf(['nix-build', ...limited(0).slice(1), '--no-out-link', ...options]));
+      expect(await coresOf('--cores', '1')).toBe('1\n');
+      // A lone build has the machine.
+      expect(Number(await coresOf())).toBe(availableParallelism());
+    });
   });
 
   test('a worker behind a firewall is left out', async () => {

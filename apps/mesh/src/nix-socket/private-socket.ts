@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BuildPort, buildHandlers, NIX_SOCKET, retryWhileFull } from '@mesh/agent/nix-socket';
-import { DaemonPool, DEFAULT_SOCKET_PATH, serveDaemonClient } from '@mesh/nix';
+import { DaemonPool, DEFAULT_SOCKET_PATH, serveDaemonClient, systemInfo } from '@mesh/nix';
 import { askForBuild } from '../build/build-port.ts';
 import { type CommonFlags, ownUid, printNote, runningAgent } from '../commands/io.ts';
 
@@ -20,6 +20,7 @@ export async function servePrivately(flags: CommonFlags): Promise<{ path: string
   const pool = new DaemonPool({ max: QUESTIONS_AT_ONCE });
   const handlers = buildHandlers({
     port: controlPort(flags),
+    defaultCores: async () => (await systemInfo()).cores,
     queryValidPaths: (paths) => pool.use(async (client) => client.queryValidPaths(paths)),
   });
   const clients = new Set<Socket>();

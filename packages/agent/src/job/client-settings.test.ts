@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { ClientSettings } from '@mesh/nix';
 import { describe, expect, test } from 'vitest';
 import { limitsOf, loosest, tightest } from './client-settings.ts';
@@ -9,21 +10,23 @@ const UNSAID: ClientSettings = {
 
 describe('what a client of Nix allows its builds', () => {
   test('is unlimited where it says its defaults, whatever its version says for them', () => {
-    expect(limitsOf(UNSAID, 8)).toBeUndefined();
-    expect(limitsOf({ ...UNSAID, buildCores: 8 }, 8)).toBeUndefined();
+    expect(limitsOf(UNSAID, 0)).toBeUndefined();
+    expect(limitsOf({ ...UNSAID, buildCores: availableParallelism() }, 0)).toBeUndefined();
+    expect(limitsOf({ ...UNSAID, buildCores: 1 }, 1)).toBeUndefined();
   });
 
   test('is what it says', () => {
     const overrides = new Map([['timeout', '30']]);
-    expect(limitsOf({ ...UNSAID, buildCores: 2, maxSilentTimeSeconds: 5, overrides }, 8)).toEqual({
-      cores: 2,
+    const buildCores = availableParallelism() > 1 ? 1 : 0;
+    expect(limitsOf({ ...UNSAID, buildCores, maxSilentTimeSeconds: 5, overrides }, 0)).toEqual({
+      ...(buildCores > 0 ? { cores: 1 } : {}),
       timeoutS: 30,
       maxSilentS: 5,
     });
   });
 
   test.each(['', 'soon', '-1', '1.5', '99999999999'])('is unlimited where its timeout is "%s"', (timeout) => {
-    expect(limitsOf({ ...UNSAID, overrides: new Map([['timeout', timeout]]) }, 8)).toBeUndefined();
+    expect(limitsOf({ ...UNSAID, overrides: new Map([['timeout', timeout]]) }, 0)).toBeUndefined();
   });
 
   test('is the loosest of what several allow the same build', () => {

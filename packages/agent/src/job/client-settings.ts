@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { ClientSettings } from '@mesh/nix';
 import type { BuildLimits } from '@mesh/wire';
 
@@ -5,17 +6,18 @@ import type { BuildLimits } from '@mesh/wire';
 const MAX_SECONDS = 2_147_483_647;
 
 /**
- * What a client of Nix allows its builds. It always says numbers, its defaults among them: all cores of this machine, which are 0 for
- * newer ones, are no wish.
- * @param ownCores of this machine
+ * What a client of Nix allows its builds. It always says numbers: all cores of this machine (0 for newer ones), or those that its
+ * configuration has for builds here, are no wish.
+ * @param defaultCores of builds here, by this machine's nix.conf
  */
 export function limitsOf(
   { buildCores, maxSilentTimeSeconds, overrides }: ClientSettings,
-  ownCores: number,
+  defaultCores: number,
 ): BuildLimits | undefined {
   const timeoutS = seconds(Number(overrides.get('timeout') ?? 0));
   const maxSilentS = seconds(maxSilentTimeSeconds);
-  const cores = buildCores > 0 && buildCores < ownCores ? buildCores : undefined;
+  const isWish = buildCores > 0 && buildCores < availableParallelism() && buildCores !== defaultCores;
+  const cores = isWish ? buildCores : undefined;
   if (timeoutS === undefined && maxSilentS === undefined && cores === undefined) return undefined;
   return {
     ...(cores === undefined ? {} : { cores }),

@@ -1,6 +1,4 @@
-import { availableParallelism } from 'node:os';
 import {
-  type BuildPathsRequest,
   type ClientBuildResult,
   type ClientHandlers,
   type ClientSettings,
@@ -17,12 +15,18 @@ import { buildInputs, type WantedDerivation, wantedDerivations } from './wanted-
 
 export interface BuildHandlersComponents {
   readonly port: BuildPort;
+  /** Cores that this machine's nix.conf gives a build: what a client says unless it wishes otherwise. */
+  defaultCores(): number | Promise<number>;
   /** Those of these store paths that are valid in this store. */
   queryValidPaths(paths: string[]): Promise<ReadonlySet<string>>;
 }
 
 /** Builds that clients of this machine's Nix want, as jobs of the mesh; all else is left to the real daemon. */
-export function buildHandlers({ port, queryValidPaths }: BuildHandlersComponents): ClientHandlers {
+export function buildHandlers({
+  port,
+  defaultCores,
+  queryValidPaths,
+}: BuildHandlersComponents): ClientHandlers {
   return {
     async buildPaths(request, talk) {
       const wanted = wantedDerivations(request.wanted);
@@ -35,7 +39,7 @@ export function buildHandlers({ port, queryValidPaths }: BuildHandlersComponents
       }
       const missing = await notValid(wanted, queryValidPaths);
       if (missing.length === 0 || talk.signal.aborted) return 'pass';
-      return build(port, missing, request, talk);
+      return build(port, missing, jobOptions(request.settings, await defaultCores()), talk);
     },
   };
 }
@@ -43,14 +47,14 @@ export function buildHandlers({ port, queryValidPaths }: BuildHandlersComponents
 async function build(
   port: BuildPort,
   wanted: readonly WantedDerivation[],
-  { settings }: BuildPathsRequest,
+  options: BuildOptions,
   talk: ClientTalk,
 ): Promise<'pass' | ReadonlyMap<string, ClientBuildResult>> {
   const activities = new JobActivities(talk);
   const outcome = new JobOutcome(wanted);
   try {
     await port.build({
-      options: jobOptions(settings),
+      options,
       inputs: buildInputs(wanted),
       signal: talk.signal,
       onEvent(event) {
@@ -71,11 +75,11 @@ async function build(
 }
 
 /** Logs are always told; whether they are shown is the client's choice. */
-function jobOptions(settings: ClientSettings): BuildOptions {
+function jobOptions(settings: ClientSettings, defaultCores: number): BuildOptions {
   const { keepGoing, maxBuildJobs } = settings;
   // `--max-jobs 0` is how Nix is told to build elsewhere.
   const not = maxBuildJobs === 0 ? { not: ['home'] } : {};
-  const limits = limitsOf(settings, availableParallelism());
+  const limits = limitsOf(settings, defaultCores);
   return { local: false, keepGoing, dryRun: false, logs: true, ...not, ...(limits && { limits }) };
 }
 

@@ -8,6 +8,8 @@ import { NixSocket } from './nix-socket.ts';
 export interface ServeNixComponents {
   readonly runner: Pick<JobRunner, 'create' | 'run'>;
   readonly queryValidPaths: BuildHandlersComponents['queryValidPaths'];
+  /** Cores that this machine's nix.conf gives a build. */
+  readonly cores: number;
   readonly logger: Logger;
 }
 
@@ -15,13 +17,13 @@ export interface ServeNixComponents {
 export function nixSocketIn(
   dir: string,
   daemonSocket: string | undefined,
-  { runner, queryValidPaths, logger }: ServeNixComponents,
+  { logger, ...work }: ServeNixComponents,
 ): NixSocket {
   return new NixSocket(
     { dir, daemonSocket: daemonSocket ?? DEFAULT_SOCKET_PATH },
     {
       logger,
-      handlersFor: (submitter) => nixHandlers(submitter, { runner, queryValidPaths }),
+      handlersFor: (submitter) => nixHandlers(submitter, work),
     },
   );
 }
@@ -29,9 +31,9 @@ export function nixSocketIn(
 /** Builds of somebody's Nix as jobs of the agent in this process. */
 export function nixHandlers(
   submitter: string,
-  { runner, queryValidPaths }: Omit<ServeNixComponents, 'logger'>,
+  { runner, queryValidPaths, cores }: Omit<ServeNixComponents, 'logger'>,
 ): ClientHandlers {
-  return buildHandlers({ port: runnerPort(runner, submitter), queryValidPaths });
+  return buildHandlers({ port: runnerPort(runner, submitter), defaultCores: () => cores, queryValidPaths });
 }
 
 /** Jobs of the agent in this process. */
