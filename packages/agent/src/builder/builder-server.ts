@@ -70,11 +70,8 @@ export class BuilderServer {
         client: socket,
         openDaemon: () => connected(daemonSocket),
         handlers,
-        onPassedThrough: (reason) => {
-          logger.warn({ reason }, 'a Nix that the mesh does not understand used mesh-builder');
-          // Left to itself, the real daemon would wait for locks that this very client holds.
-          socket.destroy();
-        },
+        // Left to itself, the real daemon would wait for locks that this very client holds: what is not understood is refused.
+        refusal: () => undefined,
       });
     } catch (error) {
       logger.warn({ err: error }, 'a connection of mesh-builder broke off');

@@ -7,6 +7,11 @@ import { basenameOf } from '../store-path.ts';
 import type { ClientBuildResult } from './handlers.ts';
 import type { AgreedHandshake } from './handshake.ts';
 
+/** Errors have a level, a name and positions (Nix 2.4). */
+const MINOR_WITH_ERROR_FIELDS = 26;
+/** The daemon tells its Nix version before its first message (Nix 2.6). */
+const MINOR_WITH_NIX_VERSION = 33;
+
 /** The end of what is told before an answer. */
 export function lastMessage(): Buffer {
   return new WireWriter(16).u64(Message.Last).take();
@@ -23,6 +28,13 @@ export function errorMessage(text: string): Buffer {
     .u64(0)
     .u64(0)
     .take();
+}
+
+/** An error for a client in the middle of its handshake, which knows nothing newer than its own version. */
+export function handshakeError(text: string, minor: number): Buffer {
+  if (minor < MINOR_WITH_ERROR_FIELDS) return new WireWriter().u64(Message.Error).string(text).u64(1).take();
+  const version = minor < MINOR_WITH_NIX_VERSION ? [] : [new WireWriter(16).string('').take()];
+  return Buffer.concat([...version, errorMessage(text)]);
 }
 
 /** Source: NixOS/nix src/libstore/worker-protocol.cc, `Serialise<BuildResult>::write`. */

@@ -30,7 +30,12 @@ export type HandshakeProgress =
       readonly handshake: AgreedHandshake;
     }
   /** Not what is followed here: everything is to pass as it comes. */
-  | { readonly type: 'not-followed'; readonly reason: string };
+  | {
+      readonly type: 'not-followed';
+      readonly reason: string;
+      /** The client's version of the protocol, where it is too old. */
+      readonly minor?: number;
+    };
 
 const GREETING_BYTES = 16;
 const TRUST: readonly Trust[] = ['unknown', 'trusted', 'untrusted'];
@@ -54,7 +59,8 @@ export function followHandshake(fromClient: Buffer, fromDaemon: Buffer): Handsha
     const majors = [clientVersion, daemonVersion].map((version) => Math.floor(version / 256));
     if (majors.some((major) => major !== PROTOCOL_MAJOR)) return notFollowed('a protocol of another kind');
     const minor = Math.min(clientVersion % 256, daemonVersion % 256);
-    if (minor < OLDEST_MINOR) return notFollowed(`protocol 1.${minor} is older than 1.${OLDEST_MINOR}`);
+    if (minor < OLDEST_MINOR)
+      return { ...notFollowed(`protocol 1.${minor} is older than 1.${OLDEST_MINOR}`), minor };
     if (minor > PROTOCOL_MINOR) return notFollowed(`protocol 1.${minor} is newer than 1.${PROTOCOL_MINOR}`);
     certain = fromClient.length;
     const wanted = minor >= MINOR_WITH_FEATURES ? client.strings() : [];
@@ -80,6 +86,6 @@ export function followHandshake(fromClient: Buffer, fromDaemon: Buffer): Handsha
   }
 }
 
-function notFollowed(reason: string): HandshakeProgress {
-  return { type: 'not-followed', reason };
+function notFollowed(reason: string) {
+  return { type: 'not-followed' as const, reason };
 }

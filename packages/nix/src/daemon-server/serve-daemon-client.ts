@@ -17,7 +17,7 @@ export interface ServeDaemonClientInit {
   /** The real daemon's answers to all clients about paths, where what it is the daemon of is known. */
   readonly pathInfos?: PathInfoCache;
   /**
-   * For clients with less than the rights of the daemon connection: a sentence about an operation (by Nix's number) that is not for
+   * For clients with less than the rights of the daemon connection, and where nothing may pass unread: a sentence about an operation (by Nix's number) that is not for
    * them, which ends the connection. What cannot be followed is refused then, and settings by name are left out.
    */
   readonly refusal?: (operation: number) => string | undefined;

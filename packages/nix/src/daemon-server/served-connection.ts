@@ -4,7 +4,7 @@ import { setOptionsRequest } from '../daemon/requests.ts';
 import { NixError } from '../errors.ts';
 import { answerLayout } from './answer-layouts.ts';
 import { AnswerStream } from './answer-stream.ts';
-import { errorMessage } from './answers.ts';
+import { errorMessage, handshakeError } from './answers.ts';
 import { askForBuild, type Outcome } from './build-requests.ts';
 import { clientError } from './client-error.ts';
 import { readSetOptions, UNSAID_SETTINGS, withoutOverrides } from './client-requests.ts';
@@ -38,6 +38,8 @@ export class ServedConnection {
   #ahead: Buffer[] = [];
   #aheadBytes = 0;
   #serving: AbortController | undefined;
+  /** What a client understands that is older than what is followed here. */
+  #olderMinor: number | undefined;
   /** A fault of this program's own. */
   #failure: { readonly error: unknown } | undefined;
 
@@ -128,6 +130,7 @@ export class ServedConnection {
     heard.passed = certain;
     if (progress.type === 'going-on') return;
     if (progress.type === 'not-followed') {
+      this.#olderMinor = progress.minor;
       this.#passThrough(progress.reason);
       return;
     }
@@ -261,7 +264,7 @@ export class ServedConnection {
     if (this.#init.refusal !== undefined) {
       throw new NixError(
         'NIX_CLIENT_REFUSED',
-        `This client has limited rights and speaks what is not understood here (${reason}); use another version of Nix.`,
+        `The mesh does not understand this Nix (${reason}): use Nix 2.8 or newer there, or a newer mesh here.`,
       );
     }
     this.#phase = 'raw';
@@ -283,7 +286,11 @@ export class ServedConnection {
     try {
       work();
     } catch (error) {
-      if (error instanceof NixError) this.#toClient(errorMessage(error.message));
+      const older = this.#olderMinor;
+      if (error instanceof NixError)
+        this.#toClient(
+          older === undefined ? errorMessage(error.message) : handshakeError(error.message, older),
+        );
       else this.#failure = { error };
       this.#daemonEnded();
     }

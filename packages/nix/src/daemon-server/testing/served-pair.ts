@@ -2,7 +2,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { wire } from '../../daemon/testing/wire-bytes.ts';
 import type { ClientHandlers } from '../handlers.ts';
 import type { PathInfoCache } from '../path-info-cache.ts';
-import { serveDaemonClient } from '../serve-daemon-client.ts';
+import { type ServeDaemonClientInit, serveDaemonClient } from '../serve-daemon-client.ts';
 
 /** Both ends of what is tested, without sockets: the client's and the daemon's side of it are the test's. */
 export interface ServedPair {
@@ -11,11 +11,15 @@ export interface ServedPair {
   readonly served: Promise<void>;
 }
 
-export function servePair(handlers: ClientHandlers, pathInfos?: PathInfoCache): ServedPair {
+export function servePair(
+  handlers: ClientHandlers,
+  pathInfos?: PathInfoCache,
+  rest: Pick<ServeDaemonClientInit, 'refusal'> = {},
+): ServedPair {
   const [client, inner] = duplexPair();
   const [daemon, outer] = duplexPair();
   const served = serveDaemonClient({
-    ...{ client: inner, openDaemon: () => Promise.resolve(outer), handlers },
+    ...{ client: inner, openDaemon: () => Promise.resolve(outer), handlers, ...rest },
     ...(pathInfos === undefined ? {} : { pathInfos }),
   });
   return { client, daemon, served };
