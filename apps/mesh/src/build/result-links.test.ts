@@ -42,6 +42,14 @@ describe('making a result link', () => {
     expect(await readdir(dir)).toEqual(['result']);
   });
 
+  it('says where a link cannot be made', async () => {
+    const link = join(dir, 'none', 'result');
+    await expect(replaceLink(link, '/nix/store/new', STORE)).rejects.toMatchObject({
+      code: 'MESH_LINK_FAILED',
+      message: expect.stringContaining(`${link} cannot be made (no such file or directory)`),
+    });
+  });
+
   it('never replaces what is not a link into the store', async () => {
     const file = join(dir, 'file');
     const elsewhere = join(dir, 'elsewhere');

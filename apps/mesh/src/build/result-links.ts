@@ -30,7 +30,17 @@ export async function replaceLink(link: string, target: string, storeDir: string
     );
   }
   const temporary = `${link}.tmp-${process.pid}`;
-  await symlink(target, temporary);
+  try {
+    await symlink(target, temporary);
+  } catch (cause) {
+    const reason = /^[A-Z0-9]+: (.+?), /.exec((cause as Error).message)?.[1] ?? (cause as Error).message;
+    throw new CliError(
+      'MESH_LINK_FAILED',
+      EXIT.failure,
+      `${target} is built and ${link} cannot be made (${reason}); use -o or --no-link.`,
+      { cause },
+    );
+  }
   try {
     await rename(temporary, link);
   } catch (error) {
