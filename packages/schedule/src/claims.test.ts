@@ -32,6 +32,13 @@ describe('a derivation that another home claims too', () => {
     expect(grants(after({ type: 'claim-settled', stamp: claim!.stamp }))).toEqual(['1 <- h']);
   });
 
+  it('is built by each where nobody else could learn its paths from that', () => {
+    after({ type: 'home-up', from: 'z' }, up('h'), up('z'), steal('h'), claimed('z', 7, '1'));
+    const effects = after(...job([{ ...node('1'), unresolved: true }]));
+    expect(of('claim', effects)).toEqual([]);
+    expect(grants(effects)).toEqual(['1 <- h']);
+  });
+
   it('is left to the one that claimed it first, and taken from its store', () => {
     after({ type: 'home-up', from: 'z' }, up('h'), up('z'), steal('h'), claimed('z', 7, '1'));
     const [claim] = of('claim', after(...job([node('1'), node('2', ['1'])])));

@@ -1,3 +1,4 @@
+import { outputPlaceholder, parseDerivation } from '@mesh/nix';
 import { describe, expect, it } from 'vitest';
 import type { PlannedDerivation } from '../job/planner.ts';
 import { Plans } from './plans.ts';
@@ -20,6 +21,38 @@ describe('the plans of a home', () => {
     expect(plans.of('b.drv')).toMatchObject({ node: { outputs: ['b'] } });
     plans.forget(['b.drv'], () => false);
     expect([plans.of('b.drv'), plans.producerOf('b')]).toEqual([undefined, undefined]);
+  });
+
+  it('give a derivation to build on what its inputs came to, and tell what made that', () => {
+    const inputDrv = `/nix/store/${'a'.repeat(32)}-input.drv`;
+    const drv = `/nix/store/${'b'.repeat(32)}-output.drv`;
+    const [first, second] = ['c', 'd'].map((digit) => `/nix/store/${digit.repeat(32)}-input`) as [
+      string,
+      string,
+    ];
+    const derivation = {
+      ...{
+        inputDrvs: new Map([[inputDrv, ['out']]]),
+        inputSrcs: [],
+        system: 'x86_64-linux',
+        builder: '/bin/sh',
+      },
+      outputs: new Map([['out', { path: '', hashAlgo: 'r:sha256', hash: '' }]]),
+      args: [],
+      env: new Map([['input', outputPlaceholder(inputDrv, 'out')]]),
+    };
+    const plans = new Plans();
+    plans.add([{ ...planned(drv), derivation, inputs: [], floating: new Map() }, planned(inputDrv)]);
+    expect(() => plans.toBuild(drv)).toThrow();
+    for (const path of [first, second]) {
+      plans.made(inputDrv, new Map([['out', path]]));
+      const toBuild = plans.toBuild(drv)!;
+      expect(toBuild.inputs).toEqual([path]);
+      expect(parseDerivation(toBuild.bytes).env.get('input')).toBe(path);
+      expect(plans.producerOf(path)).toBe(inputDrv);
+    }
+    plans.forget([inputDrv], () => false);
+    expect(plans.producerOf(second)).toBeUndefined();
   });
 
   it('tell what is left to substituters, until it is to be got here', () => {

@@ -39,11 +39,13 @@ class World {
     return { drvPath: drvPath(name), outputs: [] };
   }
 
-  planner(distrust?: Distrust): Planner {
+  /** @param realised where Nix here can be told what others built: what it knows already */
+  planner(distrust?: Distrust, realised?: readonly string[]): Planner {
     const components: PlannerComponents = {
       queryValidPaths: async (paths) => new Set(paths.filter((path) => this.valid.has(path))),
       querySubstitutable: async () => this.substitutable,
       whoHas: async (paths) => new Map([...this.held].filter(([path]) => paths.includes(path))),
+      ...(realised === undefined ? {} : { queryRealised: async () => new Set(realised) }),
       predict: () => ({ predictedMs: 1_000, history: { basis: 'cold', samples: 0, spread: 1 } }),
       readDerivationFile: async (path) => {
         this.reads.push(path);
@@ -204,6 +206,22 @@ describe('a plan', () => {
       ['ca', 'realise', 'home'],
       ['user', 'realise', 'home'],
     ]);
+  });
+
+  test('builds anywhere what gets its path from its content, where Nix here can be told of it, unless it knows it already', async () => {
+    const world = new World();
+    const outputs = new Map([['out', { path: '', hashAlgo: 'r:sha256', hash: '' }]]);
+    for (const name of ['new', 'known']) world.derivation(name, { outputs });
+    const root = world.derivation('user', { inputs: { new: ['out'], known: ['out'] }, outputs });
+    const { derivations } = await world.planner(undefined, [drvPath('known')]).plan([root]);
+    const planned = derivations.map(({ node, method }) => [node.name, method, node.place, node.unresolved]);
+    expect(planned.sort()).toEqual([
+      ['known', 'realise', 'home', true],
+      ['new', 'build', 'anywhere', true],
+      ['user', 'build', 'anywhere', true],
+    ]);
+    // What is there takes no machine with the right features.
+    expect(derivations.find(({ node }) => node.name === 'known')?.node.requiredFeatures).toEqual([]);
   });
 
   test('says which derivation cannot be read', async () => {

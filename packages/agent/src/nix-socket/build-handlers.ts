@@ -59,7 +59,8 @@ async function build(
       signal: talk.signal,
       onEvent(event) {
         activities.hear(event);
-        outcome.hear(event);
+        const failure = outcome.hear(event);
+        if (failure !== undefined) talk.line(errorLine(failure));
       },
     });
   } catch (error) {
@@ -69,9 +70,13 @@ async function build(
   } finally {
     activities.end();
   }
-  for (const message of outcome.failedDependencies()) talk.line(`\u001b[31;1merror:\u001b[0m ${message}`);
   const results = outcome.failures();
   return results.size === 0 ? 'pass' : results;
+}
+
+/** As Nix shows errors: in red, with what follows below the first line's text. */
+function errorLine(text: string): string {
+  return `\u001b[31;1merror:\u001b[0m ${text.replaceAll('\n', '\n       ')}`;
 }
 
 /** Logs are always told; whether they are shown is the client's choice. */

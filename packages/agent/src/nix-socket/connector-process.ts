@@ -24,7 +24,6 @@ function become({ uid, gid, groups }: Pick<ConnectRequest, 'uid' | 'gid' | 'grou
   process.seteuid?.(uid);
 }
 
-/** The powers to change come with the effective user 0 and go with it: back to root comes first, away from root last. */
 /** Root's powers come back with its user id; those of another user are gone once the caller was root, so that its id comes last. */
 function becomeOneself(): void {
   if (own.uid === 0) process.seteuid?.(own.uid);

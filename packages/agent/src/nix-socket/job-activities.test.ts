@@ -75,6 +75,14 @@ describe('a job in the words of Nix', () => {
     ]);
   });
 
+  it('counts an end before it tells of it, as a daemon does', () => {
+    const { said } = tell(jobStarted, planned(1), started('a', 'kana'), finished('a', 'built'));
+    expect(said.map((one) => (one.say === 'result' ? one.fields.join() : `${one.say} ${one.id}`))).toEqual([
+      ...['start 1', '0,1,0,0', 'start 2', '0,1,1,0'],
+      ...['1,1,0,0', 'stop 2', 'stop 1'],
+    ]);
+  });
+
   it('counts: done, expected, running, failed', () => {
     const { said } = tell(
       jobStarted,

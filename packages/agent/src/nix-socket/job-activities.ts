@@ -101,12 +101,14 @@ export class JobActivities {
   }
 
   #finished(drvPath: string, outcome: Extract<JobEvent, { type: 'finished' }>['outcome']): void {
-    this.#stop(this.#building.get(drvPath)?.activity);
+    const activity = this.#building.get(drvPath)?.activity;
     this.#building.delete(drvPath);
     if (outcome === 'built') this.#done += 1;
     else if (outcome === 'failed') this.#failed += 1;
     else this.#dropped += 1;
+    // In a daemon's own order.
     this.#progress();
+    this.#stop(activity);
   }
 
   #fetched(done: number, paths: number, isOver: boolean): void {

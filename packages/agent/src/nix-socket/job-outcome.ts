@@ -19,27 +19,26 @@ export class JobOutcome {
     this.#wanted = wanted;
   }
 
-  hear(event: JobEvent): void {
+  /** Returns the text about a failed derivation that the client did not name, so that it is in no result. */
+  hear(event: JobEvent): string | undefined {
     if (event.type === 'finished') {
-      if (event.outcome === 'failed')
-        this.#failed.set(event.drvPath, failureText(event.drvPath, event.message, event.logTail));
-      else if (event.outcome === 'skipped') this.#skipped.add(event.drvPath);
+      if (event.outcome === 'failed') {
+        const text = failureText(event.drvPath, event.message, event.logTail);
+        this.#failed.set(event.drvPath, text);
+        return this.#wanted.some(({ drvPath }) => drvPath === event.drvPath) ? undefined : text;
+      }
+      if (event.outcome === 'skipped') this.#skipped.add(event.drvPath);
     } else if (event.type === 'job-finished') {
       this.#ended = true;
       this.#noMachine = event.noMachine ?? false;
       this.#there = new Set(event.outputs.map(({ drvPath }) => drvPath));
     }
+    return undefined;
   }
 
   /** The job had no end of its own. */
   brokeOff(message: string): void {
     this.#brokeOff = message;
-  }
-
-  /** Texts about failed derivations that the client did not name, so that they are in no result. */
-  failedDependencies(): string[] {
-    const named = new Set(this.#wanted.map(({ drvPath }) => drvPath));
-    return [...this.#failed].filter(([drvPath]) => !named.has(drvPath)).map(([, text]) => text);
   }
 
   /** Results of what was wanted and is not there, by its text. */
