@@ -8,7 +8,11 @@ describe.skipIf(requireLab())('plain Nix of three versions at the daemon socket 
   let mesh: LabMesh;
 
   beforeAll(async () => {
-    lab = await Lab.up({ hosts: IMAGES.length, image: IMAGES });
+    lab = await Lab.up({
+      hosts: IMAGES.length,
+      image: IMAGES,
+      nixConf: 'extra-experimental-features = ca-derivations\n',
+    });
     mesh = await LabMesh.up(lab);
   });
   afterAll(async () => lab?.down());
@@ -41,6 +45,15 @@ describe.skipIf(requireLab())('plain Nix of three versions at the daemon socket 
       const drv = (await nix(SOCKET, ['nix-instantiate', file!, ...more])).stdout.trim();
       const log = await nix(SOCKET, ['nix-store', '--read-log', drv]);
       expect(log.stdout.trim().split('\n')).toHaveLength(5);
+    });
+
+    test('knows what a content-addressed derivation came to on a machine of another version', async () => {
+      const [, file, ...args] = workload('content-addressed');
+      const build = ['nix-build', file!, ...args, '-A', 'addressed', '--no-out-link', '--max-jobs', '0'];
+      const { code, stdout, stderr } = await nix(SOCKET, build);
+      expect(code, stderr).toBe(0);
+      expect(readStore(homeOf(), stdout.trim())).toMatch(/^content of /);
+      expect(await nix('daemon', build)).toMatchObject({ code: 0, stdout });
     });
 
     test('fails with the exit code of the real daemon, and says why', async () => {
