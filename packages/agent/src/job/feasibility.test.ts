@@ -90,6 +90,15 @@ describe('a plan', () => {
     expect(mayPass(worker('h2'))).toBe(false);
   });
 
+  it('speaks of what no machine to come could build, where there is such', () => {
+    const info = worker('h2', { features: ['kvm'] });
+    const found = needs([kvm, node('other', { system: 'riscv64-linux' })]).derivations(
+      sight([worker('h1')], { expected: [{ name: 'h2', info }] }),
+    );
+    expect(found).toMatchObject({ drvPath: '/other.drv', mayPass: false });
+    expect(found?.message).toMatch(/^No machine can build other, which needs the system riscv64-linux /);
+  });
+
   it('may become possible when a machine takes builds again', () => {
     const closed = worker('h2', { features: ['kvm'], slots: 0, closed: 'paused by its owner' });
     const found = needs([kvm]).derivations(sight([worker('h1'), closed]));

@@ -79,20 +79,23 @@ export class Feasibility {
     };
   }
 
-  /** The first derivation that no machine can build, with how many more there are; undefined: all can be built. */
+  /** The first derivation that no machine can build, with how many more there are such; undefined: all can be built. */
   derivations(machines: MachinesInSight): Impossibility | undefined {
     const candidates = machines.workers.map((info) => ({ info }));
     const impossible = [...this.#needs.values()].filter(
       ({ need }) => eligible(need, candidates).length === 0,
     );
-    const [first] = impossible;
+    // What will not pass is why: a machine that comes would not change it.
+    const lasting = impossible.filter(({ need }) => !mayBeServed(need, machines));
+    const told = lasting.length > 0 ? lasting : impossible;
+    const [first] = told;
     if (first === undefined) return undefined;
-    const more = impossible.reduce((sum, { count }) => sum + count, 0) - 1;
+    const more = told.reduce((sum, { count }) => sum + count, 0) - 1;
     const name = more === 0 ? first.first.name : `${first.first.name} (and ${more} more)`;
     return {
       drvPath: first.first.drvPath,
       message: whyImpossible(name, first.need, machines.workers, machines.others),
-      mayPass: impossible.every(({ need }) => mayBeServed(need, machines)),
+      mayPass: lasting.length === 0,
     };
   }
 }
