@@ -59,14 +59,22 @@ export function withInputsResolved(
   };
 }
 
+/**
+ * Base-16 SHA-256 of a derivation whose inputs are resolved, without its output paths.
+ * Source: NixOS/nix src/libstore/derivations.cc, `hashDerivationModulo` with `maskOutputs`.
+ */
+export function hashWithoutPaths(drv: Derivation): string {
+  const env = new Map([...drv.env].map(([name, value]) => [name, drv.outputs.has(name) ? '' : value]));
+  return sha256(printDerivation({ ...drv, env })).toString('hex');
+}
+
 /** @param drv a floating content-addressed derivation whose inputs are resolved */
 export function realisations(
   drvPath: string,
   drv: Derivation,
   outputs: ReadonlyMap<string, string>,
 ): Realisation[] {
-  const env = new Map([...drv.env].map(([name, value]) => [name, drv.outputs.has(name) ? '' : value]));
-  const derivationHash = sha256(printDerivation({ ...drv, env })).toString('hex');
+  const derivationHash = hashWithoutPaths(drv);
   const bytes = printDerivation(drv);
   const derivationPath = textPath(parseStorePath(drvPath).name, bytes, drv.inputSrcs);
   return [...outputs].map(([outputName, outPath]) => ({
