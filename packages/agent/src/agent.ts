@@ -36,8 +36,10 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const { capability } = facts;
 
   const { worker, offers, uploadLimit, keeper } = await createWorkerSide(foundation);
-  const { home, runner, history, historyShare, builders, copies } = createHomeSide(foundation, keeper, () =>
-    announce(),
+  const { home, runner, history, historyShare, builders, copies, takenIn } = createHomeSide(
+    foundation,
+    keeper,
+    () => announce(),
   );
   const ownersWords = { tags: settings.tags, closed: () => offers.offer.closed };
   const announce = (): void =>
@@ -131,6 +133,7 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
       await kept.stop();
       pool.close();
       copies.close();
+      await takenIn.releaseAll();
     },
   };
 }

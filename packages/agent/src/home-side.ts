@@ -12,6 +12,7 @@ import { lostPaths } from './lost-paths.ts';
 import { DaemonOutputRegistry } from './output-registry.ts';
 import { Store } from './store.ts';
 import type { OutputKeeper } from './worker/output-keeper.ts';
+import { OutputRoots } from './worker/output-roots.ts';
 
 /** What this machine does with jobs that were submitted here: the home, its builders without an agent, and what it learns of builds. */
 export interface HomeSide {
@@ -22,6 +23,8 @@ export interface HomeSide {
   readonly builders: AgentlessBuilders;
   /** Connections on which builders without an agent are given their inputs. */
   readonly copies: DaemonPool;
+  /** Keep content-addressed outputs that others built while they may be needed. */
+  readonly takenIn: OutputRoots;
 }
 
 /**
@@ -57,6 +60,7 @@ export function createHomeSide(
       attach: (peerId, channel) => home.attachWorker(peerId, channel),
     },
   );
+  const takenIn = new OutputRoots(clock, connectDaemon);
   const home: Home = new Home(
     { self, incarnation },
     {
@@ -66,7 +70,7 @@ export function createHomeSide(
       history,
       builders,
       storeLog: (drvPath, lines) => store.addBuildLog(drvPath, lines),
-      ...(takesIn ? { outputRegistry: new DaemonOutputRegistry(foundation.daemon) } : {}),
+      ...(takesIn ? { outputRegistry: new DaemonOutputRegistry(foundation.daemon, takenIn) } : {}),
       fetch: (inputs) => transfer.fetchClosure(inputs),
     },
   );
@@ -91,5 +95,6 @@ export function createHomeSide(
     historyShare: new HistoryShare({ net, clock, logger, history }),
     builders,
     copies,
+    takenIn,
   };
 }
