@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers';
 import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectSsh } from './connect-ssh.ts';
-import { hostKeyOf, knownHostsLine } from './known-hosts.ts';
+import { hostKeyFingerprint, hostKeyOf, knownHostsLine } from './known-hosts.ts';
 import type { SshClient, SshTarget } from './ssh-client.ts';
 import { publicBlob, type TestSshd, testSshd } from './testing/sshd.ts';
 
@@ -155,6 +155,22 @@ describe('the host key', () => {
     await connected({ pinnedHostKey: sshd.hostKey.blob.toString('base64') });
     const other = publicBlob(ssh2.utils.generateKeyPairSync('ed25519').private).toString('base64');
     await expect(connected({ pinnedHostKey: other })).rejects.toMatchObject({ code: 'SSH_HOST_KEY_CHANGED' });
+  });
+
+  it('may be pinned by its fingerprint: another is refused, whoever else vouches for it', async () => {
+    const other = hostKeyFingerprint(
+      hostKeyOf(publicBlob(ssh2.utils.generateKeyPairSync('ed25519').private)),
+    );
+    const code = 'SSH_HOST_KEY_CHANGED';
+    await expect(connected({ pinnedHostKey: other })).rejects.toMatchObject({ code });
+    await writeFile(join(dir, 'known_hosts'), '');
+    await expect(connected({ pinnedHostKey: other, acceptNewHosts: true })).rejects.toMatchObject({ code });
+    expect(await readFile(join(dir, 'known_hosts'), 'utf8')).toBe('');
+    await connected({ pinnedHostKey: hostKeyFingerprint(sshd.hostKey) });
+    await connected({});
+    await expect(connected({ pinnedHostKey: 'SHA256:abc' })).rejects.toMatchObject({
+      code: 'SSH_BAD_CONFIG',
+    });
   });
 });
 

@@ -15,6 +15,7 @@ import {
   knownHostsLine,
   knownHostsName,
   lookUpHost,
+  parseFingerprint,
   parsePinnedHostKey,
   sameKey,
 } from './known-hosts.ts';
@@ -123,6 +124,7 @@ class HostKeyCheck {
   readonly #target: SshTarget;
   readonly #warn: (sentence: string) => void;
   #pinned: HostKey | undefined;
+  #fingerprint: string | undefined;
   #known: KnownHost = { keys: [], revoked: [], withoutPort: [] };
 
   constructor(target: SshTarget, warn: (sentence: string) => void) {
@@ -133,7 +135,9 @@ class HostKeyCheck {
   /** Keys the host may show. @throws SshError SSH_BAD_CONFIG */
   async known(): Promise<readonly HostKey[]> {
     const { pinnedHostKey, knownHostsFiles } = this.#target;
-    if (pinnedHostKey !== undefined) {
+    if (pinnedHostKey?.startsWith('SHA256:')) {
+      this.#fingerprint = parseFingerprint(pinnedHostKey);
+    } else if (pinnedHostKey !== undefined) {
       this.#pinned = parsePinnedHostKey(pinnedHostKey);
       return [this.#pinned];
     }
@@ -154,6 +158,12 @@ class HostKeyCheck {
           : 'changed';
     const fingerprint = hostKeyFingerprint(shown);
     const { name, confirmUnknownHost, acceptNewHosts, knownHostsFiles } = this.#target;
+    if (this.#fingerprint !== undefined && fingerprint !== this.#fingerprint) {
+      throw new SshError(
+        'SSH_HOST_KEY_CHANGED',
+        `THE HOST KEY OF ${name} IS ANOTHER ONE: it shows ${shown.type} ${fingerprint} and not ${this.#fingerprint}, so nothing was sent; find out why before you give that one.`,
+      );
+    }
     switch (verdict) {
       case 'known':
         return true;
@@ -172,7 +182,9 @@ class HostKeyCheck {
         break;
     }
     const accepted =
-      acceptNewHosts === true || (await confirmUnknownHost?.(host, shown.type, fingerprint)) === true;
+      this.#fingerprint !== undefined ||
+      acceptNewHosts === true ||
+      (await confirmUnknownHost?.(host, shown.type, fingerprint)) === true;
     if (!accepted) {
       throw new SshError(
         'SSH_HOST_KEY_UNKNOWN',

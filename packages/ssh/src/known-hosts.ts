@@ -52,6 +52,16 @@ export function hostKeyFingerprint(key: HostKey): string {
   return `SHA256:${createHash('sha256').update(key.blob).digest('base64').replace(/=+$/, '')}`;
 }
 
+/** What {@link hostKeyFingerprint} gives, as somebody wrote it down. @throws SshError SSH_BAD_CONFIG */
+export function parseFingerprint(text: string): string {
+  const fingerprint = text.trim().replace(/=+$/, '');
+  if (/^SHA256:[A-Za-z0-9+/]{43}$/.test(fingerprint)) return fingerprint;
+  throw new SshError(
+    'SSH_BAD_CONFIG',
+    `${JSON.stringify(text.slice(0, 80))} is no fingerprint of a key: give what \`ssh-keygen -l\` prints, SHA256: and 43 characters.`,
+  );
+}
+
 /** The name a host has in `known_hosts`. */
 export function knownHostsName(host: string, port: number): string {
   return port === SSH_PORT ? host.toLowerCase() : `[${host.toLowerCase()}]:${port}`;

@@ -13,7 +13,7 @@ export interface SshTarget {
   readonly agentSocket?: string;
   /** Lines of `known_hosts` files count, unless one key is pinned. */
   readonly knownHostsFiles: readonly string[];
-  /** The only host key that will do, as base64 of its wire form or of a `known_hosts` key field. */
+  /** The only host key that will do, as base64 of its wire form or of a `known_hosts` key field, or its fingerprint (`SHA256:…`). */
   readonly pinnedHostKey?: string;
   /** The name to look for in `known_hosts`, where it is not the host's (`HostKeyAlias`). */
   readonly hostKeyAlias?: string;

@@ -57,10 +57,7 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url)).replace(/\/
 /** `mesh install USER@HOST …`: a line a step and machine on stderr, one table on stdout; exit code 1 if any failed. */
 export async function install(hosts: readonly string[], flags: InstallFlags): Promise<void> {
   checkFlags(hosts, flags);
-  const targets = withConfirmation(
-    hosts.map((host) => resolveTarget(host, overrides(flags))),
-    flags,
-  );
+  const targets = withConfirmation(hosts.map((host) => resolveTarget(host, overrides(flags))));
   const password = flags.askSudoPassword ? await askSecret('Password for sudo there: ') : undefined;
   const mesh = await meshSide(flags);
   await using releases = new ReleaseSource(root, await Promise.all(flags.bundle.map(readBundle)));
@@ -149,27 +146,15 @@ function checkFlags(hosts: readonly string[], flags: InstallFlags): void {
 function overrides({ hostKey, identity }: InstallFlags) {
   return {
     ...(identity === undefined ? {} : { identityFile: identity }),
-    ...(hostKey === undefined || isFingerprint(hostKey) ? {} : { pinnedHostKey: hostKey }),
+    ...(hostKey === undefined ? {} : { pinnedHostKey: hostKey }),
   };
 }
 
-/** As `ssh-keygen -l` prints it. */
-function isFingerprint(text: string): boolean {
-  return text.startsWith('SHA256:');
-}
-
-/** Unknown keys are asked for on a terminal, and compared with a fingerprint that was given. */
-function withConfirmation(targets: readonly SshTarget[], { hostKey }: InstallFlags): readonly SshTarget[] {
-  const confirmUnknownHost =
-    hostKey !== undefined && isFingerprint(hostKey)
-      ? async (_host: string, _type: string, fingerprint: string) =>
-          fingerprint.replace(/=+$/, '') === hostKey.replace(/=+$/, '')
-      : process.stdin.isTTY
-        ? confirmHostKeys()
-        : undefined;
-  return confirmUnknownHost === undefined
-    ? targets
-    : targets.map((target) => ({ ...target, confirmUnknownHost }));
+/** Unknown keys are asked for on a terminal. */
+function withConfirmation(targets: readonly SshTarget[]): readonly SshTarget[] {
+  if (!process.stdin.isTTY) return targets;
+  const confirmUnknownHost = confirmHostKeys();
+  return targets.map((target) => ({ ...target, confirmUnknownHost }));
 }
 
 function serviceFiles() {
