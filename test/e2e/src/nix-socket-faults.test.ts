@@ -88,7 +88,7 @@ describe.skipIf(requireLab(['sid']))('bad clients at the daemon socket of an age
   test('what two clients wait for goes on when one of them is killed', async () => {
     const command = [
       'nix-build',
-      ...workload('wide', '--arg', 'n', '2', '--argstr', 'seconds', '6').slice(1),
+      ...workload('wide', '--arg', 'n', '2', '--argstr', 'seconds', '10').slice(1),
     ];
     const [one, other] = [start([...command, '--no-out-link']), start([...command, '--no-out-link'])];
     await until('both jobs', WITHIN_MS, async () => {
