@@ -44,6 +44,16 @@ describe('what was sent ahead', () => {
     expect(new Set(given).size, given.join(', ')).toBe(given.length);
   });
 
+  test('is not asked back because the machine whose slot it awaits has promised its cores', () => {
+    after(up('f', { slots: 1, cores: 2, speed: 4 }), up('b', { slots: 2, cores: 2 }));
+    after(steal('b'), steal('b'));
+    const builds = ['a', 'b', 'c'].map((name) => known(name, 1_000));
+    const onHome = { text: 'h', terms: [{ type: 'peer', peerId: 'h' } as const] };
+    const first = after(...job(builds, { not: [onHome] }));
+    const given = grants(settle([...first, ...after(steal('f', true)), ...after(steal('f', true))]));
+    expect(new Set(given).size, given.join(', ')).toBe(given.length);
+  });
+
   test('is asked back for a slot that becomes free and ends it sooner', () => {
     after(up('h'), up('b'));
     after(steal('h'), steal('h', true), steal('b'));

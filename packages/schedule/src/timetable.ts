@@ -39,7 +39,9 @@ function workOut(worker: WorkerRecord, now: number): Timetable {
     else times.push(endsAt(lease, now));
   }
   if (worker.info.closed === undefined && now - worker.requestsDueSince < REQUEST_UNDER_WAY_MS) {
-    const cores = coresOf(worker) - worker.coresTaken - open;
+    // What waits for a slot takes its cores with the slot: or a machine would look full to what was just sent to it.
+    const waitingCores = waiting.reduce((sum, { cores }) => sum + cores, 0);
+    const cores = coresOf(worker) - (worker.coresTaken - waitingCores) - open;
     const due = Math.min(worker.info.slots - times.length, cores);
     for (let i = 0; i < due; i++) times.push(now + REQUEST_MS);
   }
