@@ -205,7 +205,10 @@ describe('logging in', () => {
 describe('a machine that is not there', () => {
   it('is unreachable', async () => {
     sshd.close();
-    await expect(connected()).rejects.toMatchObject({ code: 'SSH_UNREACHABLE' });
+    await expect(connected()).rejects.toMatchObject({
+      code: 'SSH_UNREACHABLE',
+      message: expect.stringContaining('no SSH server listens on that port'),
+    });
   });
 
   it('may be given up', async () => {

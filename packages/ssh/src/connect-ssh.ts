@@ -233,11 +233,21 @@ async function readIfThere(file: string): Promise<string> {
   }
 }
 
+/** What the system's codes mean to somebody who looks for the mistake. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'no SSH server listens on that port',
+  ENOTFOUND: 'no machine is known by that name',
+  EAI_AGAIN: 'its name cannot be looked up',
+  EHOSTUNREACH: 'there is no way to it',
+  ENETUNREACH: 'there is no way to it',
+  ETIMEDOUT: 'no answer in time',
+};
+
 function explain(error: Error, target: SshTarget, troubles: readonly IdentityTrouble[]): SshError {
   const { name, host, port, user } = target;
   const level = 'level' in error ? error.level : undefined;
   const code = (error as NodeJS.ErrnoException).code;
-  const at = host === name && port === 22 ? name : `${name} (${host} port ${port})`;
+  const at = host === name ? (port === 22 ? name : `${name} port ${port}`) : `${name} (${host} port ${port})`;
   if (level === 'client-authentication') {
     const why = troubles.map(({ file, why }) => ` ${file} ${why}.`).join('');
     return new SshError(
@@ -247,7 +257,8 @@ function explain(error: Error, target: SshTarget, troubles: readonly IdentityTro
     );
   }
   if (level === 'client-socket' || level === 'client-timeout' || code !== undefined) {
-    const reason = level === 'client-timeout' ? 'no answer in time' : (code ?? error.message);
+    const reason =
+      level === 'client-timeout' ? 'no answer in time' : (REASONS[code ?? ''] ?? code ?? error.message);
     return new SshError(
       'SSH_UNREACHABLE',
       `${at} cannot be reached by SSH (${reason}): check that it is up, the address, and its firewall.`,
