@@ -10,6 +10,7 @@ import {
   nixVersionOf,
   repositoryRoot,
   requireLab,
+  until,
 } from '@mesh/lab';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { builtOn, offerFeatures, readStore, realisedOutputsOf } from './host-store.ts';
@@ -101,6 +102,10 @@ describe.skipIf(requireLab())('Nix of three versions, each as client and as work
       const machines = workers.map(
         ({ name, image }) => `ssh-ng://root@${name} - ${KEY} 2 1 ${featureOf(image)},ca-derivations`,
       );
+      // How the daemon of Nix 2.3 greets: protocol 1.21.
+      const greeting = String.raw`printf 'oixd\0\0\0\0\025\001\0\0\0\0\0\0'; exec cat >/dev/null`;
+      await workers[0]!.writeFile('/root/old-nix-daemon', `#!/bin/sh\n${greeting}\n`, { executable: true });
+      machines.push(`ssh-ng://root@${workers[0]!.address}?remote-program=/root/old-nix-daemon - ${KEY} 1`);
       await Promise.all(homes.map((home) => configure(home, { builders: { machines } })));
       mesh = await LabMesh.up(lab, { hosts: homes, join: false });
     });
@@ -109,6 +114,15 @@ describe.skipIf(requireLab())('Nix of three versions, each as client and as work
     });
 
     test.each(IMAGES)('`mesh build` at home on %s', (client) => buildsEverywhere(client, meshBuild));
+
+    test('one with a Nix older than 2.8 is left out, and `mesh peers` says why in one sentence', async () => {
+      const told = await until('the old Nix to be noticed', 60_000, async () => {
+        const { builders } = JSON.parse((await mesh.run(homes[0]!, ['peers', '--json'])).stdout);
+        return builders.find(({ name }: { name: string }) => name === workers[0]!.address)?.trouble;
+      });
+      expect(told).toMatch(/protocol 1\.21, older than 1\.34: upgrade to Nix 2\.8 or newer/);
+      expect(told).not.toContain('\n');
+    });
   });
 
   describe('with workers that are members', () => {
@@ -161,6 +175,20 @@ describe.skipIf(requireLab())('Nix of three versions, each as client and as work
         ),
       ),
     );
+
+    test.each([
+      ['the mesh as its builder', `${MESH_BUILDER} --stdio`],
+      ['a front door', 'ssh -T door-h4 nix-daemon --stdio'],
+    ])('a Nix older than 2.8 reads at %s in one sentence why not', async (_, command) => {
+      // How Nix 2.3 greets: protocol 1.21.
+      const hello = String.raw`'cxin\0\0\0\0\025\001\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'`;
+      const { stdout } = await homes[0]!.exec(['sh', '-c', `{ printf ${hello}; sleep 1; } | ${command}`], {
+        check: false,
+      });
+      expect(stdout).toContain(
+        'The mesh does not understand this Nix (protocol 1.21 is older than 1.34): use Nix 2.8 or newer there, or a newer mesh here.',
+      );
+    });
   });
 });
 
