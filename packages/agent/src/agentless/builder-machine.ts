@@ -219,7 +219,7 @@ export class AgentlessMachine {
   }
 
   #workerOf(size: MachineSize, nixVersion: string, connections: BuildConnections): Worker {
-    const { machine, name, incarnation, maxSilentTimeSeconds } = this.init;
+    const { machine, name, incarnation, maxSilentTimeSeconds, useSubstitutes } = this.init;
     const { clock, logger, fetcher, keeper, missingPaths } = this.#components;
     const slots = machine.maxJobs;
     const cores = Math.max(size.cores ?? 0, slots);
@@ -238,7 +238,7 @@ export class AgentlessMachine {
         delivers: true,
         // Inputs and outputs pass through this machine: each slot has its next build at hand.
         aheadSlots: slots,
-        settings: { cores: 0, maxSilentTimeSeconds, timeoutSeconds: 0, overrides: {} },
+        settings: { cores: 0, maxSilentTimeSeconds, timeoutSeconds: 0, overrides: {}, useSubstitutes },
       },
       {
         capacity: { slots, slotsForOthers: slots, cores, reservedSlots: 0 },

@@ -30,7 +30,11 @@ export class AgentlessBuilders {
   /** File and line of each. */
   #places = new Map<string, string>();
   #troubles: readonly MachineTrouble[] = [];
+  /** Reports name machines that are gone, too. */
+  readonly #names = new Map<string, string>();
   #isCalled = false;
+  /** A line was changed whose machine is needed as it is. */
+  #isBehind = false;
   #isStopped = false;
   #release: { cancel(): void } | undefined;
   #nextLook: { cancel(): void } | undefined;
@@ -67,6 +71,7 @@ export class AgentlessBuilders {
     const { logger, lines } = this.#components;
     const list = lines?.read();
     if (list === undefined) return;
+    this.#isBehind = false;
     const known = new Set(this.#troubles.map(({ message }) => message));
     this.#troubles = list.troubles;
     for (const { message } of list.troubles)
@@ -84,8 +89,19 @@ export class AgentlessBuilders {
     const init = { ...this.#init, ...distinct, useSubstitutes };
     const known = this.#machines.find((each) => meaningOf(each.init) === meaningOf(init));
     if (known !== undefined) return known;
+    // While there is work a machine that is needed does not go for a moment only to come back another: builds would find nobody.
+    const same = this.#machines.find(({ peerId }) => peerId === distinct.peerId);
+    if (same !== undefined && this.#hasWork) {
+      this.#isBehind = true;
+      return same;
+    }
+    this.#names.set(distinct.peerId, distinct.name);
     const objection = (address: string): string | undefined => this.#objection(address);
     return new AgentlessMachine(init, { ...this.#components, objection });
+  }
+
+  get #hasWork(): boolean {
+    return this.#isCalled && this.#release === undefined;
   }
 
   #letGo(machine: AgentlessMachine): void {
@@ -120,6 +136,7 @@ export class AgentlessBuilders {
       this.#isCalled = false;
       for (const machine of this.#machines) machine.wanted(false);
     });
+    if (this.#isBehind) this.#read();
   }
 
   /** As `--on` and `--not` know them: by the host of their line, which may be several's, and what tells them apart. */
@@ -130,7 +147,7 @@ export class AgentlessBuilders {
   }
 
   nameOf(peerId: string): string | undefined {
-    return this.#all.find((machine) => machine.peerId === peerId)?.init.name;
+    return this.#names.get(peerId);
   }
 
   /** Those that may be workers within seconds. */

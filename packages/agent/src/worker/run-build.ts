@@ -28,6 +28,8 @@ export interface BuildSettings {
   maxSilentTimeSeconds: number;
   /** No build may take longer; 0 is for ever. */
   timeoutSeconds: number;
+  /** Whether inputs may come from the daemon's own substituters; without, the mesh brings them. */
+  useSubstitutes?: boolean;
   /** Further settings by name. */
   overrides: Readonly<Record<string, string>>;
 }
@@ -179,7 +181,7 @@ function optionsFor({ lease, settings }: BuildInit, cores: number): DaemonOption
     maxBuildJobs: 1,
     buildCores: tightest(wished, settings.cores),
     maxSilentTimeSeconds: tightest(settings.maxSilentTimeSeconds, limits?.maxSilentS),
-    useSubstitutes: lease.method === 'realise',
+    useSubstitutes: lease.method === 'realise' || settings.useSubstitutes === true,
     // A substituter that offered and then fails is no reason to fail.
     tryFallback: lease.method === 'realise',
     // The daemon's own remote builders would hand the build on behind the mesh's back. Nix 2.34 starts
