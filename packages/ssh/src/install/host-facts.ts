@@ -67,9 +67,11 @@ elif sudo -n true >/dev/null 2>&1; then say root sudo
 else say root sudo-password; fi
 if nix=$(command -v nix-store); then
   say nixBin "$(dirname "$nix")"
-  say nixVersion "$(nix-store --version 2>/dev/null | head -n 1)"
+  # Else it looks for the daemon's socket first, which Debian shows to a group only.
+  say nixVersion "$(NIX_REMOTE=daemon nix-store --version 2>/dev/null | head -n 1)"
 fi
-[ ! -S /nix/var/nix/daemon-socket/socket ] || say daemon 1
+sockets=/nix/var/nix/daemon-socket
+if [ -S $sockets/socket ] || { [ -d $sockets ] && [ ! -x $sockets ]; }; then say daemon 1; fi
 if [ -d /run/systemd/system ]; then say serviceManager systemd
 elif [ "$(uname -s)" = Darwin ]; then say serviceManager launchd; fi
 at=${INSTALL_DIR}; while [ ! -d "$at" ]; do at=$(dirname "$at"); done

@@ -72,6 +72,13 @@ chown -R ${AGENT_USER}:${AGENT_USER} ${STATE_DIR}`;
     adduser -S -D -H -h ${STATE_DIR} -s "$shell" -G ${AGENT_USER} ${AGENT_USER}
   fi
 fi
+# Debian lets only a group, nix-users, through to nix-daemon.
+if [ "$(stat -c %a /nix/var/nix/daemon-socket 2>/dev/null | tail -c 2)" = 0 ]; then
+  group=$(stat -c %G /nix/var/nix/daemon-socket)
+  if [ "$group" != root ]; then
+    if command -v usermod >/dev/null; then usermod -aG "$group" ${AGENT_USER}; else addgroup ${AGENT_USER} "$group"; fi
+  fi
+fi
 ${own}
 chmod 700 ${STATE_DIR}`;
   // Others must get through the folder to the agent's sockets, for which launchd has no other place that outlives a boot.
