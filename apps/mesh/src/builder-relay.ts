@@ -18,6 +18,8 @@ interface Wishes {
   stateDir: string | undefined;
 }
 
+const OPTIONS = ['--system', '--feature', '--state-dir'];
+
 function fail(reason: string): never {
   process.stderr.write(`mesh-builder: ${reason}\n`);
   process.exit(1);
@@ -29,13 +31,13 @@ function readArguments(argv: readonly string[]): Wishes {
   for (let at = 0; at < argv.length; at += 1) {
     const [name, joined] = (argv[at] as string).split('=', 2) as [string, string | undefined];
     if (name === '--stdio') continue;
+    if (!OPTIONS.includes(name)) fail(`${name} is no option; there are ${OPTIONS.join(', ')}.`);
     const value = joined ?? argv[++at];
     if (value === undefined) fail(`${name} needs a value.`);
     const list = value.split(',').filter((word) => word !== '');
     if (name === '--system') wishes.systems.push(...list);
     else if (name === '--feature') wishes.features.push(...list);
-    else if (name === '--state-dir') wishes.stateDir = value;
-    else fail(`${name} is no option; there are --system, --feature and --state-dir.`);
+    else wishes.stateDir = value;
   }
   return wishes;
 }

@@ -45,10 +45,14 @@ export async function createAgent(init: AgentInit): Promise<Agent> {
   const announce = (): void =>
     void announceMachine(net, facts, ownersWords, { running: worker.running, jobs: home.running });
 
-  const { nixSockets, builder, frontDoor } = createEntrances(foundation, runner, {
-    machines: init.serveControl,
-    programs: init.serveNix ?? false,
-  });
+  const { nixSockets, builder, frontDoor } = createEntrances(
+    foundation,
+    { runner, builders },
+    {
+      machines: init.serveControl,
+      programs: init.serveNix ?? false,
+    },
+  );
   const control = new ControlHandler({
     net,
     cache: new CacheControl({ net, pool, transfer, nix, kept }),

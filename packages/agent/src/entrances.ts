@@ -2,7 +2,7 @@ import { BuilderEntrance } from './builder/builder-entrance.ts';
 import { DerivationJobs } from './builder/derivation-jobs.ts';
 import type { Foundation } from './foundation.ts';
 import { FrontDoor } from './front-door/front-door.ts';
-import type { JobRunner } from './job/job-runner.ts';
+import type { HomeSide } from './home-side.ts';
 import type { NixSocket } from './nix-socket/nix-socket.ts';
 import { nixHandlers, nixSocketIn } from './nix-socket/serve-nix.ts';
 
@@ -22,7 +22,12 @@ export interface Served {
 }
 
 /** Nothing listens yet. */
-export function createEntrances(foundation: Foundation, runner: JobRunner, served: Served): Entrances {
+export function createEntrances(
+  foundation: Foundation,
+  home: Pick<HomeSide, 'runner' | 'builders'>,
+  served: Served,
+): Entrances {
+  const { runner, builders } = home;
   const { settings, socketDirs, clock, logger, nix, net, transfer, pool } = foundation;
   const daemonSocket = foundation.daemon.socketPath;
   const work = {
@@ -30,7 +35,10 @@ export function createEntrances(foundation: Foundation, runner: JobRunner, serve
     cores: nix.cores,
     queryValidPaths: (paths: string[]) => pool.use(async (client) => client.queryValidPaths(paths)),
   };
-  const jobs = new DerivationJobs({ self: net.self.peerId }, { runner, nowS: () => clock.now() / 1_000 });
+  const jobs = new DerivationJobs(
+    { self: net.self.peerId },
+    { runner, builders, nowS: () => clock.now() / 1_000 },
+  );
   const nixDirs = served.programs && settings.nixSocket ? socketDirs : [];
   return {
     nixSockets: nixDirs.map((dir) => nixSocketIn(dir, daemonSocket, { ...work, logger })),

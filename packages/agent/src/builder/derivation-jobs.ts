@@ -6,6 +6,7 @@ import {
   printDerivation,
 } from '@mesh/nix';
 import type { BuildOptions } from '@mesh/wire';
+import type { AgentlessBuilders } from '../agentless/builders.ts';
 import { AgentError } from '../errors.ts';
 import { replay } from '../job/build-inputs.ts';
 import type { Job } from '../job/job.ts';
@@ -24,13 +25,15 @@ export interface DerivationJobsInit {
 
 export interface DerivationJobsComponents {
   readonly runner: Pick<JobRunner, 'create' | 'run' | 'holdersOf'>;
+  /** Machines without an agent. */
+  readonly builders: Pick<AgentlessBuilders, 'views'>;
   /** Seconds since 1970. */
   readonly nowS: () => number;
 }
 
 /** Where a derivation is built, and for whom. */
 export interface DerivationOrder {
-  /** On other machines alone, where the outputs stay; or wherever the mesh likes, and the outputs come into this store. */
+  /** On other members alone, where the outputs stay; or wherever the mesh likes, and the outputs come into this store. */
   readonly where: 'others' | 'anywhere';
   /** Who asked, as `mesh jobs` tells. */
   readonly submitter: string;
@@ -59,7 +62,7 @@ export class DerivationJobs {
     talk: ClientTalk,
     { where, submitter }: DerivationOrder,
   ): Promise<DerivationEnd> {
-    const { runner, nowS } = this.#components;
+    const { runner, builders, nowS } = this.#components;
     const startTimeS = nowS();
     const resolved = {
       ...derivation,
@@ -79,8 +82,10 @@ export class DerivationJobs {
         `${drvPath} is impure, which the mesh builds at home alone; build it there.`,
       );
     const others = where === 'others';
+    // What machines without an agent build is brought home at once, where Nix has the outputs locked until this job is over.
+    const noMembers = () => [this.#init.self, ...builders.views().map(({ peerId }) => peerId)];
     try {
-      const job = runner.create(others ? { ...OPTIONS, not: [this.#init.self] } : OPTIONS, submitter);
+      const job = runner.create(others ? { ...OPTIONS, not: noMembers() } : OPTIONS, submitter);
       await this.#run(job, talk, {
         drvPath,
         derivations: new Map([[drvPath, printDerivation(resolved)]]),
