@@ -44,16 +44,17 @@ const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 /** The exit code as a shell would say it. */
 function runWith(socket: string, program: string, args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: 'inherit',
-      env: { ...process.env, NIX_REMOTE: `unix://${socket}` },
-    });
     // A terminal sends Ctrl-C to the command too: what it does then is its own affair.
     const forward = (signal: NodeJS.Signals): void => {
       const isFromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
       if (!isFromTerminal) child.kill(signal);
     };
+    // Before it starts: a signal that ended this process alone would leave the command behind.
     for (const signal of FORWARDED) process.on(signal, forward);
+    const child = spawn(program, args, {
+      stdio: 'inherit',
+      env: { ...process.env, NIX_REMOTE: `unix://${socket}` },
+    });
     const over = (): void => {
       for (const signal of FORWARDED) process.off(signal, forward);
     };
