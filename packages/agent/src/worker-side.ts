@@ -52,6 +52,14 @@ export async function createWorkerSide(foundation: Foundation): Promise<WorkerSi
       logger,
       load: () => facts.load(running()),
       onMains: () => facts.onMains(),
+      daemonAnswers: () =>
+        connectDaemon().then(
+          (client) => {
+            client.close();
+            return true;
+          },
+          () => false,
+        ),
       running,
       peerIdsOf: (submitter) =>
         net
@@ -96,6 +104,7 @@ export async function createWorkerSide(foundation: Foundation): Promise<WorkerSi
         memoryIsShort: () => offers.memoryIsShort,
         freeDiskBytes: () => freeBytesOn('/nix/store'),
       },
+      daemonIsDown: () => offers.daemonIsDown(),
       missingPaths: lostPaths,
     },
   );

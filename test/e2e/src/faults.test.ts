@@ -108,6 +108,9 @@ describe.skipIf(requireLab(['sid']))('what goes wrong with a machine', () => {
     await second.stopDaemon();
     expect(await resultOf(build)).toBe(numbers(6));
     expect(build.stderr.text()).toMatch(/h2: could not finish endless-\d/);
+    const meanwhile = start(workload('wide', '--arg', 'n', '12', '--argstr', 'seconds', '0.2'));
+    expect(await resultOf(meanwhile)).toBe(numbers(12));
+    expect(meanwhile.stderr.text()).not.toContain('h2: could not finish');
     await second.startDaemon();
     expect(
       await resultOf(start(workload('wide', '--arg', 'n', '2', '--argstr', 'seconds', '0', '--on', 'h2'))),

@@ -1,26 +1,29 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentLogger, systemClock } from '@mesh/net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Clock, silentLogger, systemClock } from '@mesh/net';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { OfferKeeper } from './offer-keeper.ts';
 
 let stateDir: string;
 let wallMs: number;
+let daemon: boolean;
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'mesh-offer-'));
+  daemon = true;
   wallMs = Date.parse('2026-11-22T10:00:00Z');
 });
 afterEach(() => rm(stateDir, { recursive: true, force: true }));
 
-const keeper = () =>
+const keeper = (after: Clock['after'] = (ms, then) => systemClock.after(ms, then)) =>
   OfferKeeper.create(
     { stateDir, config: {}, slots: 4, cores: 4, memoryBytes: 2 ** 34 },
     {
-      clock: { ...systemClock, now: () => wallMs },
+      clock: { ...systemClock, now: () => wallMs, after },
       logger: silentLogger,
       load: async () => ({ memoryAvailableBytes: 2 ** 33, diskAvailableBytes: 2 ** 40 }),
       onMains: async () => true,
+      daemonAnswers: async () => daemon,
       running: () => 0,
       peerIdsOf: () => [],
     },
@@ -58,4 +61,21 @@ describe('a pause', () => {
     await expect(keeper()).rejects.toThrow(`${path} cannot be read (it is 10000 characters long); remove it`);
     expect(await readFile(path, 'utf8')).toHaveLength(10_000);
   });
+});
+
+it('a nix-daemon that does not answer closes the offer until it does', async () => {
+  const offers = await keeper((_ms, then) => systemClock.after(1, then));
+  let looks = 0;
+  offers.start(() => {
+    looks += 1;
+  });
+  daemon = false;
+  offers.daemonIsDown();
+  expect(offers.offer).toMatchObject({ closed: 'its nix-daemon does not answer', capacity: { slots: 0 } });
+  await vi.waitFor(() => expect(looks).toBeGreaterThan(3));
+  expect(offers.offer.closed).toBe('its nix-daemon does not answer');
+  daemon = true;
+  await vi.waitFor(() => expect(offers.offer.closed).toBeUndefined());
+  expect(offers.offer.capacity.slots).toBe(4);
+  offers.stop();
 });

@@ -35,6 +35,8 @@ export interface OfferKeeperComponents {
   logger: Logger;
   load(): Promise<OfferLoad>;
   onMains(): Promise<boolean>;
+  /** Whether nix-daemon takes a connection. */
+  daemonAnswers(): Promise<boolean>;
   /** Builds that run here. */
   running(): number;
   peerIdsOf(submitter: string): readonly string[];
@@ -48,6 +50,7 @@ export class OfferKeeper {
   #admission: LoadAdmission = initialAdmission();
   #load: OfferLoad;
   #onMains: boolean;
+  #daemonIsDown = false;
   #offer: Offer;
   #changed: (offer: Offer) => void = () => undefined;
   #timer: { cancel(): void } | undefined;
@@ -100,6 +103,13 @@ export class OfferKeeper {
     this.#timer?.cancel();
   }
 
+  /** nix-daemon takes no connection: nothing is built here until it does, which is tried every few seconds. */
+  daemonIsDown(): void {
+    if (this.#daemonIsDown || this.#stopped) return;
+    this.#daemonIsDown = true;
+    this.#tell();
+  }
+
   /** Takes no work of others until it is resumed, or for so long. Lasts over restarts. */
   async pause(pause: Pause): Promise<void> {
     await writePause(this.#init.stateDir, pause);
@@ -117,8 +127,9 @@ export class OfferKeeper {
   }
 
   async #look(): Promise<void> {
-    const { clock, load, onMains, running } = this.#components;
+    const { clock, load, onMains, running, daemonAnswers } = this.#components;
     [this.#load, this.#onMains] = await Promise.all([load(), onMains()]);
+    if (this.#daemonIsDown) this.#daemonIsDown = !(await daemonAnswers());
     const { config, cores, memoryBytes } = this.#init;
     this.#admission = admission(
       this.#admission,
@@ -172,6 +183,7 @@ export class OfferKeeper {
       pause: this.#paused(),
       userIsBusy: this.#admission.user.on,
       memoryIsShort: this.#admission.memory.on,
+      daemonIsDown: this.#daemonIsDown,
       freeMemoryBytes: this.#load.memoryAvailableBytes,
       peerIdsOf: (submitter) => this.#components.peerIdsOf(submitter),
     });

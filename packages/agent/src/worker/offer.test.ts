@@ -9,6 +9,7 @@ const facts: OfferFacts = {
   pause: undefined,
   userIsBusy: false,
   memoryIsShort: false,
+  daemonIsDown: false,
   freeMemoryBytes: 2 ** 34,
   peerIdsOf: (name) => (name === 'ruby' ? ['12D3Ruby'] : []),
 };
@@ -61,6 +62,15 @@ describe('what a machine offers', () => {
       otherSlots: 4,
       closed: 'its user needs the processors',
       capacity: { slots: 4, slotsForOthers: 0 },
+    });
+  });
+
+  it('is nothing to anybody while nix-daemon does not answer, but all may reckon with it soon', () => {
+    expect(offer({}, { daemonIsDown: true })).toMatchObject({
+      ownSlots: 4,
+      otherSlots: 4,
+      closed: 'its nix-daemon does not answer',
+      capacity: { slots: 0, slotsForOthers: 0, reservedSlots: 0 },
     });
   });
 

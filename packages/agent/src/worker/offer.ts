@@ -33,6 +33,8 @@ export interface OfferFacts {
   /** Somebody else than the mesh needs the processors; memory is short. */
   readonly userIsBusy: boolean;
   readonly memoryIsShort: boolean;
+  /** Nothing can be built, for nobody. */
+  readonly daemonIsDown: boolean;
   readonly freeMemoryBytes: number;
   /** Peer ids of the members by this name or peer id. */
   readonly peerIdsOf: (submitter: string) => readonly string[];
@@ -60,15 +62,16 @@ export function offerOf(config: OfferConfig, facts: OfferFacts): Offer {
   const otherSlots = refused === undefined ? Math.min(slots, config.slots ?? slots) : 0;
   const closed = refused ?? strain(facts);
   const homes = config.submitters?.flatMap((submitter) => facts.peerIdsOf(submitter));
+  const most = facts.daemonIsDown ? 0 : facts.memoryIsShort ? 1 : slots;
   return {
     ownSlots: slots,
     otherSlots,
     closed,
     capacity: {
-      slots: facts.memoryIsShort ? Math.min(1, slots) : slots,
+      slots: Math.min(most, slots),
       slotsForOthers: closed === undefined ? otherSlots : 0,
       cores,
-      reservedSlots: facts.memoryIsShort ? Math.min(1, reservedSlots) : reservedSlots,
+      reservedSlots: Math.min(most, reservedSlots),
       freeMemoryBytes: facts.freeMemoryBytes,
       ...(homes === undefined ? {} : { homes }),
       ...(closed === undefined ? {} : { closed: `This machine takes no builds now: ${closed}.` }),
@@ -93,6 +96,7 @@ function refusal(config: OfferConfig, facts: OfferFacts, slots: number): string 
 
 /** What passes by itself. Homes reckon with the machine, but are sent no requests. */
 function strain(facts: OfferFacts): string | undefined {
+  if (facts.daemonIsDown) return 'its nix-daemon does not answer';
   if (facts.memoryIsShort) return 'it is short of memory';
   if (facts.userIsBusy) return 'its user needs the processors';
   return undefined;

@@ -1,4 +1,5 @@
 import type { Clock, Logger } from '@mesh/net';
+import { NixError } from '@mesh/nix';
 import {
   initialWorker,
   stepWorker,
@@ -41,6 +42,8 @@ export interface WorkerComponents {
   farStore?: FarStore;
   news: MachineNews;
   surroundings: BuildSurroundings;
+  /** Builds run on a daemon that takes no connection any more. */
+  daemonIsDown?(): void;
   /** Inputs that no member could give, if that is what this error says. */
   missingPaths(error: unknown): string[];
 }
@@ -267,6 +270,8 @@ export class Worker {
       const message = (error instanceof Error ? error.message : String(error)).slice(0, 4_000);
       this.#components.logger.warn({ drvPath, err: error }, 'inputs could not be fetched');
       const reason = this.#refused.reason(drvPath, error);
+      if (error instanceof NixError && error.code === 'NIX_DAEMON_UNREACHABLE')
+        this.#components.daemonIsDown?.();
       this.#dispatch({ type: 'inputs-failed', lease, message, reason });
     }
   }
