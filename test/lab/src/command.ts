@@ -62,7 +62,8 @@ export function commandLine(
   { cwd, user, env }: CommandOptions,
 ): CommandLine {
   const enter = ['-t', String(place.init), '-m', '-u', '-i', '-n', '-p', '--no-fork', '--'];
-  const folder = cwd === undefined ? [] : ['env', '-C', cwd, '--'];
+  // `env` also where there is no folder: a `kill` of the shell's own would look for its target outside the host.
+  const folder = ['env', ...(cwd === undefined ? [] : ['-C', cwd]), '--'];
   const waiter = user === undefined ? ['sh', '-c', WAIT, 'sh'] : ['sh', '-c', WAIT_AS_USER, user];
   const args = [...enter, ...waiter, ...folder, ...command];
   const home = user === undefined ? '/root' : '/tmp';

@@ -80,6 +80,15 @@ describe.skipIf(requireLab())('a lab', () => {
     await h1.exec(['no-such-command'], { check: false }).then(({ code }) => expect(code).toBe(127));
   });
 
+  test('a kill looks for its target on the host alone', async () => {
+    await using lab = await Lab.up({ hosts: 1 });
+    const h1 = lab.host('h1');
+    // This process has its number on the machine, and none on the host.
+    const { code } = await h1.exec(['kill', '-0', String(process.pid)], { check: false });
+    expect(code).toBe(1);
+    await h1.exec(['kill', '-0', '1']);
+  });
+
   test('a process in the background is heard from its first line and gets its signals', async () => {
     await using lab = await Lab.up({ hosts: 1 });
     const h1 = lab.host('h1');
