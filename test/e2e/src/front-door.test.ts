@@ -172,4 +172,42 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('the SSH front door', () => {
     await nix.kill('SIGINT');
     await untilNoBuilds([door, member], 30_000);
   });
+
+  test('200 clients at once are greeted, and one more builds meanwhile', async () => {
+    // Two connections, with a hundred sessions each; every one says hello and stays.
+    const script = `
+      for c in 1 2; do ssh -fNM -S /tmp/shared-$c builder; done
+      for i in $(seq 200); do
+        { printf 'cxin\\0\\0\\0\\0'; sleep 20; } |
+          ssh -T -S /tmp/shared-$((i % 2 + 1)) builder nix-daemon --stdio | head -c 4 >/tmp/heard-$i &
+      done
+      wait`;
+    const crowd = client.spawn(['sh', '-c', script]);
+    await until('all to be greeted', 60_000, async () => {
+      const { stdout } = await client.exec(['sh', '-c', 'grep -l oixd /tmp/heard-* | wc -l'], {
+        check: false,
+      });
+      return stdout.trim() === '200' ? true : undefined;
+    });
+    const { code } = await nixBuild(workload('wide', '--arg', 'n', '2', '--argstr', 'seconds', '0'));
+    expect(code).toBe(0);
+    await client.exec(['sh', '-c', 'for c in 1 2; do ssh -S /tmp/shared-$c -O exit builder; done']);
+    await crowd.kill();
+  });
+
+  test('a client that falls silent is noticed, and leaves no build behind', async () => {
+    const endless = workload('endless', '--arg', 'n', '1');
+    const options = ['--no-out-link', '--builders', 'ssh-ng://builder - - 8 1', '-j0'];
+    const nix = client.spawn(['nix-build', ...endless.slice(1), ...options]);
+    await until('the build to run', 60_000, () =>
+      [door, member].some((host) => host.buildProcesses().length > 0) ? true : undefined,
+    );
+    await client.freeze();
+    try {
+      await untilNoBuilds([door, member], 60_000);
+    } finally {
+      client.thaw();
+    }
+    await nix.exited;
+  });
 });

@@ -1,5 +1,12 @@
 import type { Logger } from '@mesh/net';
-import { type ClientHandlers, DEFAULT_SOCKET_PATH, serveDaemonClient } from '@mesh/nix';
+import {
+  type ClientHandlers,
+  DEFAULT_SOCKET_PATH,
+  databaseStamp,
+  PathInfoCache,
+  STORE_DIR,
+  serveDaemonClient,
+} from '@mesh/nix';
 import { type SshHostKey, SshServer, sshHostKey } from '@mesh/ssh';
 import { connected } from '../builder/builder-server.ts';
 import type { DerivationJobs } from '../builder/derivation-jobs.ts';
@@ -35,7 +42,8 @@ export class FrontDoor {
   constructor(init: FrontDoorInit, { jobs, storeHandlers, logger }: FrontDoorComponents) {
     this.#logger = logger;
     this.#hostKey = sshHostKey(init.identity);
-    const { port, address, keys } = init;
+    const { port, address, keys, daemonSocket = DEFAULT_SOCKET_PATH } = init;
+    const pathInfos = new PathInfoCache({ stamp: databaseStamp(daemonSocket), now: () => Date.now() });
     const handlersFor = (submitter: string): ClientHandlers => ({
       ...storeHandlers(submitter),
       async buildDerivation(request, talk) {
@@ -52,7 +60,8 @@ export class FrontDoor {
         serve: (key, client) =>
           serveDaemonClient({
             client,
-            openDaemon: () => connected(init.daemonSocket ?? DEFAULT_SOCKET_PATH),
+            openDaemon: () => connected(daemonSocket),
+            ...{ storeDirectory: STORE_DIR, pathInfos },
             handlers: key.rights === 'build' ? handlersFor(key.name) : {},
             refusal: refusalFor(key.rights),
           }),
