@@ -13,7 +13,7 @@ const MB = 24;
 const WITHIN_MS = 60_000;
 
 interface Peers {
-  builders: { name: string; slots: number; place: string }[];
+  builders: { name: string; slots: number; place: string; trouble?: string }[];
   builderTroubles: string[];
 }
 
@@ -130,6 +130,21 @@ describe.skipIf(requireLab(['sid']))('lines that name builders without an agent'
     expect(derivations).toMatchObject([{ name: 'big-dependant', peer: near.name }]);
     expect(await validOn(near, [big])).toEqual([big]);
     expect((await sentBy(home)) - before).toBeLessThan(2 * 1024 * 1024);
+  });
+
+  test('name a machine that gets an agent of its own: it is a worker by that alone', async () => {
+    await home.writeFile('/etc/nix/machines', `ssh-ng://root@${near.name} - - 2 1\n`);
+    await addNixConf(home, 'builders = @/etc/nix/machines\n');
+    await untilNamed(near.name);
+    await build(workload('wide', '--arg', 'n', '6', '--argstr', 'seconds', '0.3'));
+    await mesh.startAgent(near);
+    await mesh.join(near, home);
+    await mesh.untilConnected([home, near]);
+    await until('the line to be left to the agent', WITHIN_MS, async () => {
+      const { builders } = await peers();
+      return builders[0]?.trouble?.includes('its own agent builds for the mesh') === true ? true : undefined;
+    });
+    await build(workload('wide', '--arg', 'n', '7', '--argstr', 'seconds', '0.3'));
   });
 });
 

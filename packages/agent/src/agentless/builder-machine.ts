@@ -10,7 +10,7 @@ import type { OutputKeeper } from '../worker/output-keeper.ts';
 import { Worker } from '../worker/worker.ts';
 import { BuilderStore } from './builder-store.ts';
 import { DAEMON_AGE_MS, DAEMON_IDLE_MS, DAEMONS_STARTED_AT_ONCE } from './constants.ts';
-import { MACHINE_SIZE_COMMAND, type MachineSize, readMachineSize } from './machine-size.ts';
+import { askMachineSize, type MachineSize } from './machine-size.ts';
 import { initialRetry, type RetryEvent, type RetryState, stepRetry } from './retry.ts';
 import { SshSessions } from './ssh-sessions.ts';
 
@@ -93,6 +93,12 @@ export class AgentlessMachine {
     return `its nix-daemon does not trust ${user}, so it takes only inputs that are signed by a key it trusts: add ${user} to trusted-users in nix.conf there.`;
   }
 
+  /** What speaks against it since it was connected. */
+  get objection(): string | undefined {
+    const running = this.#running;
+    return running === undefined ? undefined : this.#objectionTo(running.sessions.host);
+  }
+
   get systems(): readonly string[] {
     const { machine, ownSystem } = this.init;
     return machine.systems.length > 0 ? machine.systems : [ownSystem];
@@ -117,6 +123,11 @@ export class AgentlessMachine {
     this.#stopped = true;
     this.#timer?.cancel();
     await this.#leave();
+  }
+
+  #objectionTo(host: string): string | undefined {
+    const { objection } = this.#components;
+    return objection(host) ?? objection(this.init.machine.uri.host);
   }
 
   get #nowMs(): number {
@@ -177,14 +188,14 @@ export class AgentlessMachine {
       ...(identityFile === undefined ? {} : { identityFile }),
       ...(hostKey === undefined ? {} : { pinnedHostKey: hostKey }),
     });
-    const objection = this.#components.objection(target.host) ?? this.#components.objection(uri.host);
+    const objection = this.#objectionTo(target.host);
     if (objection !== undefined) throw new Error(objection);
     return SshSessions.open(target, (sentence) => this.#components.logger.warn(sentence));
   }
 
   /** Whether its daemon answers, and how large the machine is. */
   async #look(sessions: SshSessions): Promise<{ size: MachineSize; client: DaemonClient }> {
-    const [client, size] = await Promise.all([this.#daemon(sessions), sizeOf(sessions)]);
+    const [client, size] = await Promise.all([this.#daemon(sessions), askMachineSize(sessions)]);
     client.close();
     return { size, client };
   }
@@ -278,23 +289,7 @@ export class AgentlessMachine {
   }
 }
 
-/** Characters of an answer that is two short lines. */
-const MOST_SAID = 1_000;
-
 const DAEMON_LIFE = { idleMs: DAEMON_IDLE_MS, ageMs: DAEMON_AGE_MS };
 
 /** Stands where a worker of this machine would do something. */
 const nothing = (): void => undefined;
-
-/** A machine whose shell says nothing of the kind, e.g. one that lets a key run nix-daemon alone, is counted by its slots. */
-async function sizeOf(sessions: SshSessions): Promise<MachineSize> {
-  const { stream, stderr } = await sessions.run(MACHINE_SIZE_COMMAND);
-  stderr.resume();
-  stream.end();
-  let said = '';
-  for await (const chunk of stream) {
-    said += String(chunk);
-    if (said.length > MOST_SAID) break;
-  }
-  return readMachineSize(said);
-}

@@ -64,6 +64,17 @@ export class AgentlessBuilders {
     } catch (error) {
       logger.warn({ err: error }, 'Nix does not say what its builders are now: those known before stay');
     }
+    if (!this.#isStopped) this.#leaveToAgents();
+  }
+
+  /** A machine that got an agent meanwhile would be a worker twice. */
+  #leaveToAgents(): void {
+    for (const machine of this.#machines) {
+      if (machine.objection === undefined) continue;
+      const next = this.#newMachine(machine.init);
+      this.#machines = this.#machines.map((each) => (each === machine ? next : each));
+      this.#letGo(machine);
+    }
   }
 
   /** Makes workers of lines that are new, and lets those go whose lines are not there any more. */
@@ -96,6 +107,10 @@ export class AgentlessBuilders {
       return same;
     }
     this.#names.set(distinct.peerId, distinct.name);
+    return this.#newMachine(init);
+  }
+
+  #newMachine(init: BuilderMachineInit): AgentlessMachine {
     const objection = (address: string): string | undefined => this.#objection(address);
     return new AgentlessMachine(init, { ...this.#components, objection });
   }

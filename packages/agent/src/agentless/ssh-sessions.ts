@@ -29,6 +29,11 @@ export class SshSessions {
     return sessions;
   }
 
+  /** The name or address connected with. */
+  get host(): string {
+    return this.#target.host;
+  }
+
   /** Who is logged in there. */
   get user(): string {
     return this.#target.user;
