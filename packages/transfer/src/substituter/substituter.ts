@@ -219,7 +219,9 @@ export class Substituter {
           )
         : within(part, nars.openNar(this.#fromMembers(hashPart, found), gone.signal));
       this.counters.nars += 1;
-      this.counters.bytes += await writeSlowly(chunks, response, STALLED_CLIENT_MS);
+      await writeSlowly(chunks, response, STALLED_CLIENT_MS, (bytes) => {
+        this.counters.bytes += bytes;
+      });
       response.end();
     } catch (error) {
       if (gone.signal.aborted) return;
