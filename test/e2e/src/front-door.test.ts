@@ -178,7 +178,7 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('the SSH front door', () => {
     const script = `
       for c in 1 2; do ssh -fNM -S /tmp/shared-$c builder; done
       for i in $(seq 200); do
-        { printf 'cxin\\0\\0\\0\\0'; sleep 20; } |
+        { printf 'cxin\\0\\0\\0\\0'; sleep 90; } |
           ssh -T -S /tmp/shared-$((i % 2 + 1)) builder nix-daemon --stdio | head -c 4 >/tmp/heard-$i &
       done
       wait`;
@@ -208,6 +208,6 @@ describe.skipIf(requireLab(['sid', 'bookworm']))('the SSH front door', () => {
     } finally {
       client.thaw();
     }
-    await nix.exited;
+    await nix.kill();
   });
 });

@@ -7,6 +7,7 @@ import { type ListeningSocket, listenOnSocket } from '../listen-on-socket.ts';
 import { CallerConnections, mayActForOthers } from './caller-connections.ts';
 import { MAX_CLIENTS, NIX_SOCKET } from './constants.ts';
 import { credentialsReader, type ReadCredentials } from './peer-credentials.ts';
+import { sendBufferWidener } from './send-buffer.ts';
 import { userName } from './user-name.ts';
 
 export interface NixSocketInit {
@@ -48,11 +49,12 @@ export class NixSocket {
     const path = join(this.#init.dir, NIX_SOCKET);
     await mkdir(this.#init.dir, { recursive: true, mode: 0o755 });
     const readCredentials = await this.#reader(path);
+    const widen = await this.#widener();
     const mode = readCredentials === undefined ? 0o600 : 0o666;
     this.#socket = await listenOnSocket(
       path,
       { mode, maxClients: MAX_CLIENTS },
-      (client) => void this.#serve(client, readCredentials),
+      (client) => void this.#serve(client, readCredentials, widen),
     );
   }
 
@@ -80,12 +82,29 @@ export class NixSocket {
     }
   }
 
-  async #serve(client: Socket, readCredentials: ReadCredentials | undefined): Promise<void> {
+  async #widener(): Promise<(socket: Socket) => void> {
+    try {
+      return await sendBufferWidener();
+    } catch (error) {
+      this.#components.logger.debug(
+        { err: error },
+        'connections of nix.sock are as wide as the kernel makes them',
+      );
+      return () => undefined;
+    }
+  }
+
+  async #serve(
+    client: Socket,
+    readCredentials: ReadCredentials | undefined,
+    widen: (socket: Socket) => void,
+  ): Promise<void> {
     const { logger, handlersFor } = this.#components;
     try {
       const caller = readCredentials?.(client);
       // A look whether somebody serves is no reason to start a daemon.
       if (!(await saysSomething(client))) return void client.destroy();
+      widen(client);
       await serveDaemonClient({
         client,
         openDaemon: () =>

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { descriptorOf } from './socket-descriptor.ts';
 
 /** Who is at the other end of a Unix socket, as the kernel noted it when that end connected. */
 export interface PeerCredentials {
@@ -57,12 +58,6 @@ function linuxCredentials(getsockopt: GetSockOpt, fd: number): PeerCredentials {
   }
   // Linux before 4.13 does not tell the groups.
   return { uid, gid };
-}
-
-function descriptorOf(socket: Socket): number {
-  const handle = (socket as unknown as { _handle?: { fd?: unknown } | null })._handle;
-  if (typeof handle?.fd !== 'number' || handle.fd < 0) throw unknown();
-  return handle.fd;
 }
 
 function unknown(): Error {
