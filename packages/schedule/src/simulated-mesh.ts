@@ -173,6 +173,7 @@ export class SimulatedMesh {
         ...this.#init.machines?.[index],
       },
     });
+    this.#toWorker(worker, { type: 'home-up', home: home.id });
   }
 
   #link(a: Agent, b: Agent): void {

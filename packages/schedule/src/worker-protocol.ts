@@ -32,6 +32,8 @@ export type WorkerMachineEvent = {
       readonly sequence?: number;
     }
   | { readonly type: 'home-withdrawn'; readonly home: PeerId; readonly sequence?: number }
+  /** A connection to this home begins: it is asked at once whether it still wants what is under way for it. */
+  | { readonly type: 'home-up'; readonly home: PeerId }
   /** The connection is gone. Leases not started are dropped, running builds get a grace for the home to come back. */
   | { readonly type: 'home-down'; readonly home: PeerId }
   | ({

@@ -143,9 +143,28 @@ describe('a worker', () => {
     after({ type: 'inputs-ready', lease: 'running' });
     after({ type: 'home-down', home: 'h' });
     now = 10_000;
-    after({ type: 'home-advertised', home: 'h' });
+    after({ type: 'home-up', home: 'h' });
     now = 60_000;
     expect(types(after({ type: 'tick' }))).toEqual(['heartbeat']);
+  });
+
+  it('asks a home that is back at once whether it still wants what it had asked for', () => {
+    after(leased('running'));
+    after({ type: 'inputs-ready', lease: 'running' });
+    expect(types(after({ type: 'home-up', home: 'other' }))).toEqual([]);
+    after({ type: 'home-down', home: 'h' });
+    now = 1;
+    expect(after({ type: 'home-up', home: 'h' })).toContainEqual({
+      type: 'heartbeat',
+      home: 'h',
+      leases: [{ lease: 'running', attempt: 1 }],
+    });
+  });
+
+  it('listens to a home that began anew: its news are numbered from the start', () => {
+    after({ type: 'home-advertised', home: 'h', sequence: 7 });
+    after({ type: 'home-down', home: 'h' });
+    expect(types(after({ type: 'home-advertised', home: 'h', sequence: 0 }))).toContain('steal');
   });
 
   it('tells each home about its own leases while it has any', () => {

@@ -50,6 +50,9 @@ function handle(state: WorkerState, event: WorkerMachineEvent, effects: WorkerMa
         unparkAll(event.home, home, effects);
       }
       break;
+    case 'home-up':
+      homeUp(state, event.home, effects);
+      break;
     case 'home-down':
       homeDown(state, event.home, event.now, effects);
       break;
@@ -109,7 +112,6 @@ function advertised(
   home.offeredAt = undefined;
   // What it missed while it had nothing to start is not owed to it.
   if (!home.hungry) home.lagMs = Math.min(0, home.lagMs);
-  for (const lease of state.leases.values()) if (lease.home === event.home) lease.abortAt = undefined;
 }
 
 function isNews(state: WorkerState, peerId: PeerId, sequence: number | undefined): boolean {
@@ -118,6 +120,14 @@ function isNews(state: WorkerState, peerId: PeerId, sequence: number | undefined
   if (sequence <= home.sequence) return false;
   home.sequence = sequence;
   return true;
+}
+
+function homeUp(state: WorkerState, peerId: PeerId, effects: WorkerMachineEffect[]): void {
+  const held = [...state.leases.values()].filter(
+    ({ home, phase }) => home === peerId && phase !== 'aborting',
+  );
+  for (const lease of held) lease.abortAt = undefined;
+  if (held.length > 0) effects.push({ type: 'heartbeat', home: peerId, leases: held.map(ref) });
 }
 
 function homeDown(state: WorkerState, peerId: PeerId, now: number, effects: WorkerMachineEffect[]): void {

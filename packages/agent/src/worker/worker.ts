@@ -104,8 +104,11 @@ export class Worker {
 
   /** Serves one home until its channel ends. */
   async serve(home: string, channel: WorkChannel<WorkerMessage, HomeMessage>): Promise<void> {
+    // A home that opens another has given up this one, or is a new run of its agent; we are the last to notice.
+    if (this.#channels.has(home)) this.#dispatch({ type: 'home-down', home });
     this.#channels.set(home, channel);
     this.#introductions.greet(home);
+    this.#dispatch({ type: 'home-up', home });
     try {
       for await (const message of channel) this.#receive(home, message);
     } finally {
