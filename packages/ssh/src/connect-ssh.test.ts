@@ -1,10 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import ssh2 from 'ssh2';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { connectSsh } from './connect-ssh.ts';
 import { hostKeyFingerprint, hostKeyOf, knownHostsLine } from './known-hosts.ts';
 import type { SshClient, SshTarget } from './ssh-client.ts';
@@ -61,6 +62,15 @@ describe('a connection', () => {
     expect(await text(echo.stream)).toBe('and this one still runs');
     expect(await echo.exitCode).toBe(0);
     expect(sshd.accepted).toBe(1);
+  });
+
+  it('sends what is written at once: a question in two pieces waits for no acknowledgement of the first', async () => {
+    const setNoDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
+    await connected();
+    const ours = setNoDelay.mock.contexts.filter((socket) => socket.remotePort === sshd.port);
+    expect(ours).toHaveLength(1);
+    expect(setNoDelay).toHaveBeenCalledWith(true);
+    setNoDelay.mockRestore();
   });
 
   it('carries megabytes', async () => {
