@@ -67,7 +67,7 @@ describe('a connection', () => {
   it('sends what is written at once: a question in two pieces waits for no acknowledgement of the first', async () => {
     const setNoDelay = vi.spyOn(Socket.prototype, 'setNoDelay');
     await connected();
-    const ours = setNoDelay.mock.contexts.filter((socket) => socket.remotePort === sshd.port);
+    const ours = (setNoDelay.mock.contexts as Socket[]).filter((socket) => socket.remotePort === sshd.port);
     expect(ours).toHaveLength(1);
     expect(setNoDelay).toHaveBeenCalledWith(true);
     setNoDelay.mockRestore();
